@@ -170,7 +170,7 @@ def regress(
     learnt, judged = (np.concatenate([[0], 1 + each]) for each in (others[:PROCESS_PAIRS], rows))
     index = ShapleyIndex(members.shape[1])
     family = PriorFamily.uniform(members.shape[1])
-    prior = family.prior(family.learn(signs[learnt], odd[learnt]))
+    prior = family.prior(family.learn(signs[learnt], [odd[learnt]]))
     process = compute_posterior(prior, index, signs[learnt], odd[learnt])
     missed = odd[judged] - prior.smooth(signs[judged], signs[learnt]) @ process.weights
     inside = np.concatenate([full, members[rows]])

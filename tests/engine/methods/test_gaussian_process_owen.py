@@ -108,16 +108,17 @@ def test_the_rest_beyond_the_process_is_a_stratified_mean(monkeypatch):
     exact = partition(value, players).values.reshape(32, 1)
     drawn = index.draw(EVERYTHING, np.random.default_rng(15))
     members = np.concatenate([np.ones((1, 32), bool), drawn])
-    odd = np.array([(value(row) - value(~row)) / 2 for row in members])
-    prior = family.prior(family.learn(np.where(members[:60], 1.0, -1.0), odd[:60]))
+    scores = np.array([[value(row), value(~row)] for row in members])
+    odd = (scores[:, 0] - scores[:, 1]) / 2
+    prior = family.prior(family.learn(np.where(members[:60], 1.0, -1.0), [odd[:60]]))
     monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 60)
-    alone = estimate(members[:60], odd[:60], prior, index, complete=False)
-    both = estimate(members[:280], odd[:280], prior, index, complete=False)
+    alone = estimate(members[:60], scores[:60], prior, index, complete=False, warped=False)
+    both = estimate(members[:280], scores[:280], prior, index, complete=False, warped=False)
     off = np.abs(both.values - exact)
     assert off.sum() < np.abs(alone.values - exact).sum() / 1.5
     assert (off <= 4 * both.errors + 1e-9).all()
     assert both.values.sum() == pytest.approx(2 * odd[0, 0], abs=1e-9)
-    complete = estimate(members, odd, prior, index, complete=True)
+    complete = estimate(members, scores, prior, index, complete=True, warped=False)
     assert complete.values == pytest.approx(exact, abs=1e-9)
 
 

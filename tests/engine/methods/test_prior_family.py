@@ -18,21 +18,23 @@ def of_picture(random: np.random.Generator) -> PriorFamily:
 
 
 def fit(family: PriorFamily, signs: Scores, odd: Scores) -> Prior:
-    return family.prior(family.learn(signs, odd))
+    return family.prior(family.learn(signs, [odd]))
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("kind", ["uniform", "picture"])
-def test_the_slope_of_the_loss_is_that_of_small_differences(kind: str) -> None:
+def test_the_slope_of_the_loss_is_that_of_small_differences(kind: str, parts: int) -> None:
     random = np.random.default_rng(3)
     family = PriorFamily.uniform(M) if kind == "uniform" else of_picture(random)
-    signs, odd = random.choice([-1.0, 1.0], (40, M)), random.normal(size=(40, 2))
+    signs = random.choice([-1.0, 1.0], (40, M))
+    scores = list(random.normal(size=(parts, 40, 2)))  # of the odd part, or of both
     logs = random.normal(scale=0.3, size=5 + M)
 
-    _, slope = family.loss(logs, signs, odd)
+    _, slope = family.loss(logs, signs, scores)
 
     for i, step in enumerate(np.eye(5 + M) * 1e-5):
-        above, _ = family.loss(logs + step, signs, odd)
-        below, _ = family.loss(logs - step, signs, odd)
+        above, _ = family.loss(logs + step, signs, scores)
+        below, _ = family.loss(logs - step, signs, scores)
         assert slope[i] == pytest.approx((above - below) / 2e-5, rel=1e-5, abs=1e-6)
 
 

@@ -15,6 +15,7 @@ that the scores leave about the game. With few evaluations the values shrink tow
 and the errors account for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -33,9 +34,17 @@ from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players, check_players_of_interactions
 from worker.engine.methods.prior_family import PriorFamily, rounded
 from worker.engine.methods.protocol import Game, Steps
+from worker.engine.methods.score_scale import is_probability
 from worker.engine.methods.value_index import ShapleyIndex
+from worker.engine.methods.warped_process import stretched_parts
 from worker.engine.regions import quantile
-from worker.engine.request import InteractionOrder, Request, Sampling, SolutionConcept
+from worker.engine.request import (
+    InteractionOrder,
+    Request,
+    Sampling,
+    ScoreScale,
+    SolutionConcept,
+)
 
 WIDENED = 1.05  # factor of intervals for the prior's own uncertainty; from benchmarks.coverage
 INTERACTIONS_WIDENED = 1.15  # the same of interactions; from benchmarks.interactions
@@ -58,9 +67,10 @@ class GaussianProcess:
     draws the first pairs, DRAWN or DRAWN_BY_LOOKS for each player, and chooses the next ones, up to
     MOST_CHOSEN, by the scores so far; "random" draws all. solution_concept: "shapley", or "owen"
     for the Owen values of the players' tree, as Partition has them. interactions: 2 estimates those
-    of pairs of players too, beside Shapley values. seed: for the draw. A request's prior says
-    whether the game expects something of its players. Raises BudgetError for more players than
-    player_limits.py allows, RequestError for interactions beside Owen values.
+    of pairs of players too, beside Shapley values. score_scale: "auto" models scores that are
+    probabilities on a stretched scale (warped_process.py), "linear" none. seed: for the draw. A
+    request's prior says whether the game expects something of its players. Raises BudgetError for
+    more players than player_limits.py allows, RequestError for interactions beside Owen values.
     """
 
     drafts_within_steps: ClassVar[bool] = True
@@ -74,6 +84,7 @@ class GaussianProcess:
         sampling: Sampling = "adaptive",
         solution_concept: SolutionConcept = "shapley",
         interactions: InteractionOrder = 1,
+        score_scale: ScoreScale = "auto",
         seed: int = 0,
     ) -> None:
         players, pairs = len(game.players), (max_evals - 2) // 2
@@ -89,6 +100,7 @@ class GaussianProcess:
                     accepted=[1],
                 )
         self._interactions = interactions
+        self._scale = score_scale
         self._adaptive = sampling == "adaptive"
         share = DRAWN if game.expected is None else DRAWN_BY_LOOKS
         self._drawn = max(FIRST_CHECK, int(share * players)) if self._adaptive else pairs
@@ -113,6 +125,7 @@ class GaussianProcess:
             sampling=request.sampling,
             solution_concept=request.solution_concept,
             interactions=request.interactions,
+            score_scale=request.score_scale,
             seed=request.seed,
         )
 
@@ -148,12 +161,13 @@ class GaussianProcess:
 
     def _choose(self, count: int) -> None:
         """Prefer the pairs that tell most of the values, by a prior fitted to the scores so far."""
-        members, odd = self._pairs.known()
+        members, _ = self._pairs.known()
         signs = np.where(members, 1.0, -1.0)
-        learnt = min(len(odd), CHOICE_ROWS)
+        learnt = min(len(signs), CHOICE_ROWS)
         if self._logs is None or learnt > self._learnt:
-            scores = signs[:learnt], odd[:learnt]
-            self._logs = rounded(self._family.learn(*scores, self._logs, CHOICE_TOLERANCE))
+            parts = [part[:learnt] for part in self._parts()]
+            learn = self._family.learn
+            self._logs = rounded(learn(signs[:learnt], parts, self._logs, CHOICE_TOLERANCE))
             self._learnt = learnt
         prior = self._family.prior(self._logs)
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
@@ -170,14 +184,14 @@ class GaussianProcess:
             now.errors,
             freedom=freedom,
             widened=WIDENED,
-            held_out_fidelity=now.held_out_fidelity,
+            held_out_fidelity=self._fidelity(now.missed),
             drawn=self._drawn,
         )
         if self._interactions == 1:
             return attribution
         interactions = estimate_interactions(
             self._pairs.known()[0],
-            self._pairs.known_even(),
+            self._pairs.known_scores().mean(axis=1),
             now.values,
             now.errors,
             complete=self._pairs.complete,
@@ -197,11 +211,42 @@ class GaussianProcess:
             weights, _ = leverage_weights(members[1:], certain=0)
             return self._pairs.draft(weights, outputs)
 
+    def _fidelity(self, missed: Scores) -> Scores | None:
+        """Return the share of the odd part's mean square that other pairs predict: (K,), at most 1.
+
+        None where no pair is scored, as the full coalition is no drawn one.
+        """
+        if not self._pairs.done:
+            return None
+        odd = self._pairs.odd()
+        square, total = (missed[1:] ** 2).sum(axis=0), (odd**2).sum(axis=0)  # (K,)
+        fidelity: Scores = 1 - np.divide(square, total, out=np.zeros_like(total), where=total > 0)
+        return fidelity
+
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
-            members, odd = self._pairs.known()
-            signs, complete = np.where(members, 1.0, -1.0), self._pairs.complete
-            logs = self._family.learn(signs, odd, self._logs)
-            prior = self._family.prior(logs)
-            self._estimate = estimate(members, odd, prior, self._index, complete=complete)
+            members, _ = self._pairs.known()
+            logs = self._family.learn(np.where(members, 1.0, -1.0), self._parts(), self._logs)
+            self._estimate = estimate(
+                members,
+                self._pairs.known_scores(),
+                self._family.prior(logs),
+                self._index,
+                complete=self._pairs.complete,
+                warped=self._warped,
+            )
         return self._estimate
+
+    @property
+    def _warped(self) -> bool:
+        """Return whether scores are modelled on the stretched scale."""
+        return self._scale == "auto" and is_probability(self._pairs.known_scores())
+
+    def _parts(self) -> Sequence[Scores]:
+        """Return what the prior is learnt from, (N, K) each: the odd part, or that and the even.
+
+        On the stretched scale the odd part of scores depends on both.
+        """
+        if self._warped:
+            return stretched_parts(self._pairs.known_scores())[0]
+        return [self._pairs.known()[1]]

@@ -28,34 +28,54 @@ NODES = 24  # of Gauss-Legendre quadrature: exact for up to 48 players
 
 def covariance(signs: Scores, others: Scores, rates: Scores) -> Scores:
     """Return Cov(g(S), g(T)) for signs (N, M) of S and (B, M) of T, rates (M,) > 0: (N, B)."""
-    covariances: Scores = np.sinh((signs * rates) @ others.T) / np.sinh(rates.sum())
-    return covariances
+    return ProductKernel.of(signs, others, rates).odd
 
 
 @dataclass(frozen=True, eq=False)
 class ProductKernel:
-    """The covariances of scores at signs (N, M) by rates (M,) > 0, and how they follow the rates.
+    """The covariances of scores at signs (N, M) and (B, M) by rates (M,) > 0, and their slopes.
 
-    values: (N, N), as `covariance` has them.
+    odd: (N, B), of the odd part, as `covariance` has them.
     """
 
     signs: Scores
-    values: Scores
-    _by_inner: Scores  # slopes by sum_i rate_i s_i t_i: (N, N)
-    _of_norm: float  # slope of the logarithm of what covariances are divided by, by any rate
+    others: Scores
+    odd: Scores
+    _by_inner: Scores  # slopes of odd by sum_i rate_i s_i t_i: (N, B)
+    _tanh: float  # of the sum of rates
 
     @classmethod
-    def of(cls, signs: Scores, rates: Scores) -> Self:
-        """Compute both from one exponential of each pair of scores."""
+    def of(cls, signs: Scores, others: Scores, rates: Scores) -> Self:
+        """Compute all from one exponential of each pair of scores."""
         total = rates.sum()
-        above = np.exp((signs * rates) @ signs.T - total) / -np.expm1(-2 * total)
+        above = np.exp((signs * rates) @ others.T - total) / -np.expm1(-2 * total)
         below = (np.exp(-total) / np.expm1(-2 * total)) ** 2 / above
-        return cls(signs, above - below, above + below, float(1 / np.tanh(total)))
+        return cls(signs, others, above - below, above + below, float(np.tanh(total)))
 
-    def slope(self, weights: Scores) -> Scores:
-        """Return the slope of sum(weights * values) by each rate: (M,); weights: (N, N)."""
-        by_rate = (self.signs * ((weights * self._by_inner) @ self.signs)).sum(axis=0)
-        slope: Scores = by_rate - self._of_norm * (weights * self.values).sum()
+    @property
+    def even(self) -> Scores:
+        """Return the covariances of the even part, with that of the mean: (N, B).
+
+        The b_U of even U have the same variances as those of odd U, and cosh in place of sinh:
+        cosh(sum_i rate_i s_i t_i) / cosh(sum_i rate_i).
+        """
+        return self._by_inner * self._tanh
+
+    def weigh(self, weights: Scores, of_even: Scores | None = None) -> float:
+        """Return sum(weights * odd + of_even * even); weights, of_even: (N, B)."""
+        total = (weights * self.odd).sum()
+        if of_even is not None:
+            total += (of_even * self.even).sum()
+        return float(total)
+
+    def slope(self, weights: Scores, of_even: Scores | None = None) -> Scores:
+        """Return the slope of what `weigh` returns by each rate: (M,)."""
+        by_inner = weights * self._by_inner
+        of_norm = (weights * self.odd).sum() / self._tanh
+        if of_even is not None:
+            by_inner += self._tanh * of_even * self.odd
+            of_norm += (of_even * self._by_inner).sum() * self._tanh**2
+        slope: Scores = (self.signs * (by_inner @ self.others)).sum(axis=0) - of_norm
         return slope
 
 

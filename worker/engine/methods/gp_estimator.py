@@ -1,21 +1,32 @@
-"""Values from the odd part of a game at any number of pairs: process, residuals, or exact.
+"""Values from the scores of pairs of coalitions: by processes, residuals, or exact.
 
-A Gaussian process takes time as the cube of the pairs. Beyond MAX_PAIRS it is fitted to the first
-MAX_PAIRS and predicts the others; its residuals are divided among the players as the value index
-divides what was drawn: by regression (leverage.py), or as a stratified mean (owen_index.py). That
-does not rely on the process being right, so it needs many more pairs to be better than the process
-alone. Each output takes the values of the one with the smaller errors.
+There are up to three estimates, and each output takes the one with the smallest errors:
+
+- The Gaussian process of the odd part of the scores (gp_posterior.py).
+- Where the scores are probabilities, a process on a stretched scale (warped_process.py). Its values
+  are those of the first process, and of what it predicts beyond the first, divided among the
+  players over drawn pairs as below. Its errors are those of the first process, times the distance
+  of its predictions from held-out scores over that of the first.
+- A process takes time as the cube of the pairs. Beyond MAX_PAIRS it is fitted to the first
+  MAX_PAIRS and predicts the others; its residuals are divided among the players as the value index
+  divides what was drawn: by regression (leverage.py), or as a stratified mean (owen_index.py). That
+  does not rely on the process being right, so it needs many more pairs to be better than the
+  process alone.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.methods.gp_posterior import Prior, compute_posterior
 from worker.engine.methods.value_index import ValueIndex
+from worker.engine.methods.warped_process import WarpedProcess
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
+SUMMED_PAIRS = 4000  # over which a warped process is summed; twice as many change errors by 1 %
+BLOCK = 512  # pairs that are predicted at a time, 8 MB a matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,43 +34,115 @@ class Estimate:
     """Values of M players for K outputs.
 
     values: (M, K), positive where the player raises the score. errors: (M, K), standard errors.
-    held_out_fidelity: (K,), the share of the odd part's mean square that is predicted for a pair
-    from the others, at most 1; None where no pair was drawn.
+    missed: (N, K), the odd part of the scores minus what other pairs predict.
     """
 
     values: Credit
     errors: Credit
-    held_out_fidelity: Scores | None
+    missed: Scores
+
+    def nearer(self, other: "Estimate") -> "Estimate":
+        """Take each output from the estimate with the smaller errors, on average over players."""
+        gains = other.errors.mean(axis=0) < self.errors.mean(axis=0)  # (K,)
+        return Estimate(
+            np.where(gains, other.values, self.values),
+            np.where(gains, other.errors, self.errors),
+            np.where(gains, other.missed, self.missed),
+        )
 
 
 def estimate(
-    members: Mask, odd: Scores, prior: Prior, index: ValueIndex, *, complete: bool
+    members: Mask, scores: Scores, prior: Prior, index: ValueIndex, *, complete: bool, warped: bool
 ) -> Estimate:
-    """Estimate from members (N, M) of one coalition of each pair, and the odd part (N, K) there.
+    """Estimate from members (N, M) of one coalition of each pair, and the scores (N, 2, K) of both.
 
-    The first row is the full coalition. Those after MAX_PAIRS were drawn as
-    the index draws. complete: whether no other pair has a weight, so that the values are exact.
+    The first row is the full coalition. Those after MAX_PAIRS were drawn as the index draws.
+    complete: whether no other pair has a weight, so that the values are exact. warped: whether the
+    scores are probabilities, and the prior is of them on the stretched scale.
     """
-    signs = np.where(members, 1.0, -1.0)
-    first = signs[:MAX_PAIRS]
-    process = compute_posterior(prior, index, first, odd[:MAX_PAIRS])
-    values, errors, held_out = process.values, process.errors, process.held_out
-
-    if len(odd) > MAX_PAIRS:
-        missed = odd - prior.smooth(signs, first) @ process.weights  # (N, K)
-        rest, rest_errors = index.divide(members, missed, certain=MAX_PAIRS)  # (M, K)
-        regressed = prior.smooth_values(index, first).T @ process.weights + rest
-        gains = rest_errors.mean(axis=0) < errors.mean(axis=0)  # (K,)
-        values = np.where(gains, regressed, values)
-        errors = np.where(gains, rest_errors, errors)
-        held_out = np.concatenate([held_out, missed[MAX_PAIRS:]])
-
+    fitted = _Fitted(members, (scores[:, 0] - scores[:, 1]) / 2, prior, index)
+    found = fitted.by_process()
     if complete:
-        values = index.weights(signs).T @ odd
-        errors = np.zeros_like(values)
+        return replace(found, values=fitted.exact(), errors=np.zeros_like(found.errors))
+    if warped and len(members) > 1:
+        found = found.nearer(fitted.by_warped_process(scores))
+    if len(members) > MAX_PAIRS:
+        found = found.nearer(fitted.by_residuals())
+    return found
 
-    fidelity = None
-    if len(odd) > 1:  # the first row, the full coalition, was not drawn
-        square, total = (held_out[1:] ** 2).sum(axis=0), (odd[1:] ** 2).sum(axis=0)  # (K,)
-        fidelity = 1 - np.divide(square, total, out=np.zeros_like(total), where=total > 0)
-    return Estimate(values, errors, fidelity)
+
+class _Fitted:
+    """The process of the odd part (N, K) of scores, fitted to the first pairs."""
+
+    def __init__(self, members: Mask, odd: Scores, prior: Prior, index: ValueIndex) -> None:
+        self._members, self._odd, self._prior, self._index = members, odd, prior, index
+        self._signs = np.where(members, 1.0, -1.0)
+        self._first = self._signs[:MAX_PAIRS]
+        self._process = compute_posterior(prior, index, self._first, odd[:MAX_PAIRS])
+        in_sample = prior.rough * self._process.weights
+        later = odd[MAX_PAIRS:] - self._predict(self._signs[MAX_PAIRS:])
+        self._rest = np.concatenate([in_sample, later])  # (N, K), beyond the smooth part
+
+    def exact(self) -> Credit:
+        """Return the values (M, K), with the scores of all pairs that have a weight known."""
+        values: Credit = self._index.weights(self._signs).T @ self._odd
+        return values
+
+    def by_process(self) -> Estimate:
+        missed = np.concatenate([self._process.held_out, self._rest[MAX_PAIRS:]])
+        return Estimate(self._process.values, self._process.errors, missed)
+
+    def by_residuals(self) -> Estimate:
+        values, errors = self._with_rest(self._members, self._rest, certain=MAX_PAIRS)
+        return Estimate(values, errors, self.by_process().missed)
+
+    def by_warped_process(self, scores: Scores) -> Estimate:
+        warped = WarpedProcess(self._prior, self._first, scores[:MAX_PAIRS])
+        others = self._draw_others()
+        signs = np.where(others, 1.0, -1.0)
+        rest = _in_blocks(warped.predict, signs) - self._predict(signs)
+        values, _ = self._with_rest(
+            np.concatenate([self._members, others]),
+            np.concatenate([self._rest, rest]),
+            certain=len(self._members),
+        )
+        later = _in_blocks(warped.predict, self._signs[MAX_PAIRS:])
+        missed = self._odd - np.concatenate([warped.held_out(), later])
+        distance = _compare(missed[1:], self.by_process().missed[1:])
+        return Estimate(values, distance * self._process.errors, missed)
+
+    def _predict(self, signs: Scores) -> Scores:
+        """Return the smooth part of the process at signs (B, M): (B, K)."""
+
+        def predict(block: Scores) -> Scores:
+            predicted: Scores = self._prior.smooth(block, self._first) @ self._process.weights
+            return predicted
+
+        return _in_blocks(predict, signs)
+
+    def _draw_others(self) -> Mask:
+        """Draw pairs that are not known: the smaller coalitions, (P, M)."""
+        drawn = self._index.draw(SUMMED_PAIRS, np.random.default_rng(0))
+        known = np.concatenate([self._members, ~self._members])
+        rows = {row.tobytes() for row in np.packbits(known, axis=1)}
+        new = [row.tobytes() not in rows for row in np.packbits(drawn, axis=1)]
+        return drawn[np.array(new, dtype=np.bool_)]
+
+    def _with_rest(self, members: Mask, rest: Scores, certain: int) -> tuple[Credit, Credit]:
+        """Divide the smooth part, and what is beyond it at members, among the players."""
+        values, errors = self._index.divide(members, rest, certain)
+        smooth = self._prior.smooth_values(self._index, self._first)  # (N, M)
+        return values + smooth.T @ self._process.weights, errors
+
+
+def _in_blocks(predict: Callable[[Scores], Scores], signs: Scores) -> Scores:
+    """Predict at signs (B, M), some at a time: (B, K)."""
+    blocks = np.split(signs, range(BLOCK, len(signs), BLOCK))
+    return np.concatenate([predict(block) for block in blocks])
+
+
+def _compare(one: Scores, other: Scores) -> Scores:
+    """Divide the root mean squares of columns (N, K); 1 where the other has none: (K,)."""
+    above, below = (np.sqrt((part**2).mean(axis=0)) for part in (one, other))
+    ratios: Scores = np.divide(above, below, out=np.ones_like(above), where=below > 0)
+    return ratios

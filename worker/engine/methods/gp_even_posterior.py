@@ -163,7 +163,8 @@ def _loss(prior: EvenPrior, signs: Scores, targets: Scores) -> tuple[float, Scor
     """Return -log(likelihood) of contrasts (N - 1, K) and its slope by the logs."""
     equal = prior.equal * even_covariance(signs, signs, prior.equal_rates)
     smooth = contrasts(contrasts(even_covariance(signs, signs, prior.rates) + equal).T)
-    loss, by_gram = negative_log_likelihood(smooth + prior.rough * np.eye(len(smooth)), targets)
+    gram = smooth + prior.rough * np.eye(len(smooth))
+    loss, (by_gram,) = negative_log_likelihood([gram], [targets])
     by_scores = _reflect(_reflect(np.pad(by_gram, ((1, 0), (1, 0)))).T)  # (N, N)
     by_log_rates = prior.rates * even_covariance_slope(signs, prior.rates, by_scores)
     by_equal, by_rough = (by_scores * equal).sum(), prior.rough * np.trace(by_gram)

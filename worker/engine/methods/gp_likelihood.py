@@ -4,7 +4,7 @@ Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learnin
 https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -16,20 +16,28 @@ CONVERGED = 2.2e-9  # SciPy's own tolerance
 Loss = Callable[[Scores], tuple[float, Scores]]  # of logs of parameters; and its slope by them
 
 
-def negative_log_likelihood(gram: Scores, targets: Scores) -> tuple[float, Scores]:
-    """Return -log(likelihood) [5.8] of targets (N, K) and its slope by the covariances (N, N).
+def negative_log_likelihood(
+    grams: Sequence[Scores], targets: Sequence[Scores]
+) -> tuple[float, list[Scores]]:
+    """Return -log(likelihood) [5.8] of independent parts, and its slopes by their covariances.
 
-    gram: (N, N), the covariances up to a factor for each output, of which the likeliest is taken.
-    Logarithms are averaged over the outputs.
+    grams: the covariances (N, N) of each part; targets: its scores (N, K). Covariances are up to a
+    factor for each output, the same of all parts, of which the likeliest is taken. Logarithms are
+    averaged over the outputs.
     """
-    factor = cho_factor(gram)
-    precision = cho_solve(factor, np.eye(len(gram)))
-    half_log_det = float(np.log(np.diag(factor[0])).sum())
-    weights = precision @ targets
-    amplitudes = dots(targets, weights) / len(targets)  # the likeliest: (K,)
-    amplitudes = np.maximum(amplitudes, np.finfo(np.float64).tiny)
-    loss = len(targets) * np.log(amplitudes).mean() / 2 + half_log_det
-    return loss, (precision - weights / amplitudes @ weights.T / len(amplitudes)) / 2
+    factors = [cho_factor(gram) for gram in grams]
+    precisions = [cho_solve(factor, np.eye(len(factor[0]))) for factor in factors]
+    half_log_det = sum(float(np.log(np.diag(factor)).sum()) for factor, _ in factors)
+    weights = [each @ target for each, target in zip(precisions, targets, strict=True)]
+    count = sum(len(target) for target in targets)
+    squares = sum(dots(target, each) for target, each in zip(targets, weights, strict=True))
+    amplitudes = np.maximum(squares / count, np.finfo(np.float64).tiny)  # the likeliest: (K,)
+    loss = count * np.log(amplitudes).mean() / 2 + half_log_det
+    slopes = [
+        (precision - each / amplitudes @ each.T / len(amplitudes)) / 2
+        for precision, each in zip(precisions, weights, strict=True)
+    ]
+    return loss, slopes
 
 
 def scaled(targets: Scores) -> Scores:

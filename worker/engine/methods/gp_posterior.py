@@ -21,11 +21,12 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from worker.engine.arrays import Credit, Scores
-from worker.engine.methods.gp_covariance import covariance
+from worker.engine.methods.gp_covariance import ProductKernel, covariance
 from worker.engine.methods.gp_likelihood import dots
 from worker.engine.methods.value_index import ValueIndex
 
 ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
+MEAN = 10.0  # variance of the mean of the even part, which is hardly known before
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,25 @@ class Prior:
         for rates, share in self._products():
             total += share * covariance(signs, others, rates)
         return total
+
+    def smooth_parts(self, signs: Scores, others: Scores) -> tuple[Scores, Scores]:
+        """Return the covariances of the odd and of the even part, without the rough part.
+
+        For signs (N, M) and (B, M): (N, B) each. The mean of the even part has the variance MEAN.
+        """
+        odd: Scores = (signs * self.additive) @ others.T
+        even = np.full_like(odd, MEAN)
+        for rates, share in self._products():
+            kernel = ProductKernel.of(signs, others, rates)
+            odd += share * kernel.odd
+            even += share * kernel.even
+        return odd, even
+
+    def known_parts(self, signs: Scores) -> tuple[Scores, Scores]:
+        """Return the covariances of both parts at different pairs: (N, N) each; signs: (N, M)."""
+        odd, even = self.smooth_parts(signs, signs)
+        rough = self.rough * np.eye(len(signs))
+        return odd + rough, even + rough
 
     def smooth_values(self, index: ValueIndex, signs: Scores) -> Scores:
         """Return the covariances with the values, without the rough part, for signs: (N, M)."""

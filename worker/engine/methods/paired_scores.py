@@ -101,10 +101,10 @@ class PairedScores:
         members = np.concatenate([full, self._members[: self.done]])
         return members, np.concatenate([ends[np.newaxis], self.odd()])
 
-    def known_even(self) -> Scores:
-        """Return the even part of the known pair, then the scored ones: (N, K)."""
-        ends = (self._game.scores + self._game.base_values) / 2
-        return np.concatenate([ends[np.newaxis], self._scores[: self.done].mean(axis=1)])
+    def known_scores(self) -> Scores:
+        """Return the scores of the coalitions of `known` and of their complements: (N, 2, K)."""
+        ends = np.stack([self._game.scores, self._game.base_values])
+        return np.concatenate([ends[np.newaxis], self._scores[: self.done]])
 
     def draft(self, weights: Scores, outputs: int) -> Credit | None:
         """Return rough values (H, W, C, K) of the first outputs; None before a pair is scored.

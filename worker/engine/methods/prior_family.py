@@ -11,6 +11,7 @@ narrow prior, as the likelihood says little about it. The local kernels let near
 more than distant ones: each is of the players within one window of the picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,7 +25,7 @@ from worker.engine.methods.gp_likelihood import (
     negative_log_likelihood,
     scaled,
 )
-from worker.engine.methods.gp_posterior import Prior
+from worker.engine.methods.gp_posterior import MEAN, Prior
 from worker.engine.methods.protocol import Game
 
 EQUAL_SUM = 6.0  # of the equal rates
@@ -82,18 +83,20 @@ class PriorFamily:
     def learn(
         self,
         signs: Scores,
-        odd: Scores,
+        parts: Sequence[Scores],
         start: Scores | None = None,
         tolerance: float = CONVERGED,
     ) -> Scores:
-        """Find logs (5 + M,) of the likeliest parameters for the odd part (N, K) at signs (N, M).
+        """Find logs (5 + M,) of the likeliest parameters for scores at signs (N, M).
 
-        Each output has its own amplitude; all share the parameters, fitted to the mean of their
-        likelihoods' logarithms. start: logs learnt from fewer scores; None: what is expected.
-        tolerance: see find_likeliest.
+        parts: the odd part (N, K), or this and the even part, of mean 0. Each output has its own
+        amplitude; all share the parameters, fitted to the mean of their likelihoods' logarithms.
+        start: logs learnt from fewer scores; None: what is expected. tolerance: see find_likeliest.
         """
-        signs, odd = signs[:LEARNING_ROWS], scaled(odd[:LEARNING_ROWS])
-        loss = lambda logs: self.loss(logs, signs, odd)  # noqa: E731
+        signs = signs[:LEARNING_ROWS]
+        targets = scaled(np.concatenate([part[:LEARNING_ROWS] for part in parts]))
+        split = np.split(targets, len(parts))
+        loss = lambda logs: self.loss(logs, signs, split)  # noqa: E731
         return find_likeliest(loss, self._hyperpriors(), start, tolerance)
 
     def prior(self, logs: Scores) -> Prior:
@@ -113,19 +116,25 @@ class PriorFamily:
             rough=rough,
         )
 
-    def loss(self, logs: Scores, signs: Scores, odd: Scores) -> tuple[float, Scores]:
-        """Return -log(likelihood) at the best amplitudes, and its slope by logs (5 + M,)."""
-        prior = self.prior(logs)
-        kernels = [ProductKernel.of(signs, rates) for rates in prior.rates]
-        gram = (signs * prior.additive) @ signs.T + prior.rough * np.eye(len(odd))
-        for kernel, share in zip(kernels, prior.shares.tolist(), strict=True):
-            gram += share * kernel.values
-        loss, by_gram = negative_log_likelihood(gram, odd)
+    def loss(self, logs: Scores, signs: Scores, parts: Sequence[Scores]) -> tuple[float, Scores]:
+        """Return -log(likelihood) at the best amplitudes, and its slope by logs (5 + M,).
 
-        by_parts = prior.shares * [(by_gram * kernel.values).sum() for kernel in kernels]
-        slopes = np.array([kernel.slope(by_gram) for kernel in kernels])  # (Q, M)
+        parts: the odd part (N, K), or this and the even part.
+        """
+        prior = self.prior(logs)
+        kernels = [ProductKernel.of(signs, signs, rates) for rates in prior.rates]
+        shares = prior.shares.tolist()
+        rough = prior.rough * np.eye(len(signs))
+        grams = [(signs * prior.additive) @ signs.T + rough, rough + MEAN][: len(parts)]
+        for kernel, share in zip(kernels, shares, strict=True):
+            for gram, covariances in zip(grams, (kernel.odd, kernel.even), strict=False):
+                gram += share * covariances
+        loss, by_grams = negative_log_likelihood(grams, parts)
+
+        by_parts = prior.shares * [kernel.weigh(*by_grams) for kernel in kernels]
+        slopes = np.array([kernel.slope(*by_grams) for kernel in kernels])  # (Q, M)
         by_rates = prior.shares[:, np.newaxis] * prior.rates * slopes
-        by_additive = prior.additive * (signs * (by_gram @ signs)).sum(axis=0)  # (M,)
+        by_additive = prior.additive * (signs * (by_grams[0] @ signs)).sum(axis=0)  # (M,)
         by_ratios = by_rates[0] + 2 * by_additive
         if self.additive:
             by_ratios -= 2 * by_additive.sum() * prior.additive / prior.additive.sum()
@@ -135,7 +144,7 @@ class PriorFamily:
         if len(self.windows):
             share = self.windows.sum(axis=0) * np.exp(logs[5:])
             by_ratios -= by_parts[2:].sum() * share / share.sum()
-        by_rough = prior.rough * np.trace(by_gram)
+        by_rough = prior.rough * sum(np.trace(by_gram) for by_gram in by_grams)
         slope = [by_rates[0].sum(), by_parts[1], by_rough, by_parts[2:].sum(), by_additive.sum()]
         return loss, np.array([*slope, *by_ratios])
 
