@@ -370,10 +370,10 @@ def test_weights_turn_a_whole_odd_part_into_shapley_values():
 def test_the_slope_of_the_covariances_is_that_of_differences():
     of_odd, of_even = np.random.default_rng(16).normal(size=(2, 32, 32))
     for weights in ([of_odd], [of_odd, of_even]):
-        at = lambda rates, w=weights: ProductKernel.of(SIGNS, SIGNS, rates).weigh(*w)  # noqa: E731
+        at = lambda rates, w=weights: ProductKernel.of(SIGNS, SIGNS, rates).weigh(*w)[0]  # noqa: E731
         steps = 1e-6 * np.eye(5)
         differences = [(at(RATES + step) - at(RATES - step)) / 2e-6 for step in steps]
-        slope = ProductKernel.of(SIGNS, SIGNS, RATES).slope(*weights)
+        _, slope = ProductKernel.of(SIGNS, SIGNS, RATES).weigh(*weights)
         assert slope == pytest.approx(np.array(differences), rel=1e-5)
 
 

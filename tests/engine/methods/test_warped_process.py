@@ -84,14 +84,14 @@ def test_held_out_scores_are_predicted_from_the_other_pairs() -> None:
         without = WarpedProcess(prior, signs[others], scores[others])
         # The mean that is taken off is of all pairs; the prior hardly feels the difference
         assert stretched_parts(scores[others])[1] == pytest.approx(mean, abs=0.3)
-        expected = without.predict(signs[[left_out]])[0]
+        expected = without.predict(*prior.smooth_parts(signs[[left_out]], signs[others]))[0]
         assert found[left_out] == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_smooth_process_keeps_the_scores_that_it_knows() -> None:
     members, scores = made_pairs(25)
-    signs = np.where(members, 1.0, -1.0)
-    predicted = WarpedProcess(made_prior(rough=1e-9), signs, scores).predict(signs)
+    signs, prior = np.where(members, 1.0, -1.0), made_prior(rough=1e-9)
+    predicted = WarpedProcess(prior, signs, scores).predict(*prior.smooth_parts(signs, signs))
     assert predicted == pytest.approx((scores[:, 0] - scores[:, 1]) / 2, abs=1e-4)
 
 
@@ -197,7 +197,7 @@ def test_values_are_those_of_the_predicted_game(concept: str) -> None:
 
     everything = np.concatenate([members[:1], index.draw(10**6, np.random.default_rng(1))])
     all_signs = np.where(everything, 1.0, -1.0)
-    odd = WarpedProcess(prior, signs, scores).predict(all_signs)
+    odd = WarpedProcess(prior, signs, scores).predict(*prior.smooth_parts(all_signs, signs))
     known = {row.tobytes(): i for i, row in enumerate(members)}
     known |= {row.tobytes(): i for i, row in enumerate(~members)}
     for i, row in enumerate(everything):

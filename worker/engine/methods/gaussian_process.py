@@ -152,11 +152,13 @@ class GaussianProcess:
 
     def _step(self) -> int:
         """Count the pairs to score before the scores are looked at."""
-        done, growing = self._pairs.done, max(FIRST_CHECK, self._pairs.done // 4)
-        if self._target is None and done < self._drawn:
+        done = self._pairs.done
+        if self._target is not None:
+            return min(CHUNK // 2, max(FIRST_CHECK, done // 4))
+        if done < self._drawn:
             return min(CHUNK // 2, self._drawn - done)
-        if self._target is not None or done < MOST_CHOSEN:
-            return min(CHUNK // 2, growing)
+        if done < MOST_CHOSEN:
+            return min(CHUNK // 2, max(FIRST_CHECK, done // 2))
         return CHUNK // 2
 
     def _choose(self, count: int) -> None:

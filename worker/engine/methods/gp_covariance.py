@@ -61,22 +61,20 @@ class ProductKernel:
         """
         return self._by_inner * self._tanh
 
-    def weigh(self, weights: Scores, of_even: Scores | None = None) -> float:
-        """Return sum(weights * odd + of_even * even); weights, of_even: (N, B)."""
-        total = (weights * self.odd).sum()
-        if of_even is not None:
-            total += (of_even * self.even).sum()
-        return float(total)
+    def weigh(self, weights: Scores, of_even: Scores | None = None) -> tuple[float, Scores]:
+        """Return sum(weights * odd + of_even * even), and its slope by each rate: (M,).
 
-    def slope(self, weights: Scores, of_even: Scores | None = None) -> Scores:
-        """Return the slope of what `weigh` returns by each rate: (M,)."""
+        weights, of_even: (N, B).
+        """
         by_inner = weights * self._by_inner
-        of_norm = (weights * self.odd).sum() / self._tanh
+        total = np.vdot(weights, self.odd)
+        of_norm = total / self._tanh
         if of_even is not None:
-            by_inner += self._tanh * of_even * self.odd
-            of_norm += (of_even * self._by_inner).sum() * self._tanh**2
+            even = np.vdot(of_even, self._by_inner) * self._tanh
+            total, of_norm = total + even, of_norm + even * self._tanh
+            by_inner += self._tanh * (of_even * self.odd)
         slope: Scores = (self.signs * (by_inner @ self.others)).sum(axis=0) - of_norm
-        return slope
+        return float(total), slope
 
 
 def shapley_covariance(signs: Scores, rates: Scores) -> Scores:

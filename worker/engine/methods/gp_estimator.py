@@ -98,16 +98,20 @@ class _Fitted:
 
     def by_warped_process(self, scores: Scores) -> Estimate:
         warped = WarpedProcess(self._prior, self._first, scores[:MAX_PAIRS])
+
+        def predict_rest(block: Scores) -> Scores:
+            odd, even = self._prior.smooth_parts(block, self._first)
+            rest: Scores = warped.predict(odd, even) - odd @ self._process.weights
+            return rest
+
         others = self._draw_others()
-        signs = np.where(others, 1.0, -1.0)
-        rest = _in_blocks(warped.predict, signs) - self._predict(signs)
         values, _ = self._with_rest(
             np.concatenate([self._members, others]),
-            np.concatenate([self._rest, rest]),
+            np.concatenate([self._rest, _in_blocks(predict_rest, np.where(others, 1.0, -1.0))]),
             certain=len(self._members),
         )
-        later = _in_blocks(warped.predict, self._signs[MAX_PAIRS:])
-        missed = self._odd - np.concatenate([warped.held_out(), later])
+        later = self._rest[MAX_PAIRS:] - _in_blocks(predict_rest, self._signs[MAX_PAIRS:])
+        missed = np.concatenate([self._odd[:MAX_PAIRS] - warped.held_out(), later])
         distance = _compare(missed[1:], self.by_process().missed[1:])
         return Estimate(values, distance * self._process.errors, missed)
 

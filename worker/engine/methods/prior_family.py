@@ -131,9 +131,9 @@ class PriorFamily:
                 gram += share * covariances
         loss, by_grams = negative_log_likelihood(grams, parts)
 
-        by_parts = prior.shares * [kernel.weigh(*by_grams) for kernel in kernels]
-        slopes = np.array([kernel.slope(*by_grams) for kernel in kernels])  # (Q, M)
-        by_rates = prior.shares[:, np.newaxis] * prior.rates * slopes
+        totals, slopes = zip(*(kernel.weigh(*by_grams) for kernel in kernels), strict=True)
+        by_parts = prior.shares * totals
+        by_rates = prior.shares[:, np.newaxis] * prior.rates * np.array(slopes)  # (Q, M)
         by_additive = prior.additive * (signs * (by_grams[0] @ signs)).sum(axis=0)  # (M,)
         by_ratios = by_rates[0] + 2 * by_additive
         if self.additive:

@@ -18,18 +18,19 @@ class WarpedProcess:
     """The process, given the scores (N, 2, K) of pairs, the first of each at signs (N, M)."""
 
     def __init__(self, prior: Prior, signs: Scores, scores: Scores) -> None:
-        self._prior, self._signs = prior, signs
         self._parts, self._mean = stretched_parts(scores)
         grams = prior.known_parts(signs)
         self._precisions = [cho_solve(cho_factor(gram), np.eye(len(gram))) for gram in grams]
         paired = zip(self._precisions, self._parts, strict=True)
         self._weights = [precision @ part for precision, part in paired]  # (N, K) each
 
-    def predict(self, signs: Scores) -> Scores:
-        """Return the odd part of the scores at signs (B, M): (B, K)."""
-        smooth = self._prior.smooth_parts(signs, self._signs)  # (B, N) each
-        odd, even = (part @ w for part, w in zip(smooth, self._weights, strict=True))
-        return self._odd_of_scores(odd, even)
+    def predict(self, odd: Scores, even: Scores) -> Scores:
+        """Return the odd part of the scores of B pairs: (B, K).
+
+        odd, even: (B, N), the covariances of both parts with those of the known pairs
+        (Prior.smooth_parts).
+        """
+        return self._odd_of_scores(odd @ self._weights[0], even @ self._weights[1])
 
     def held_out(self) -> Scores:
         """Predict the odd part of the scores of each pair from the others: (N, K)."""
