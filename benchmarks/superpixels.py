@@ -101,7 +101,7 @@ def _setting(text: str) -> tuple[str, Any]:
     """Parse a setting of the engine's Request."""
     name, _, value = text.partition("=")
     accepted = {"batch_size": int, "regularization": str, "sampling": str, "prior": str}
-    accepted |= {"target_standard_error": float}
+    accepted |= {"score_scale": str, "target_standard_error": float}
     if name not in accepted or not value:
         names = ", ".join(accepted)
         raise argparse.ArgumentTypeError(f"{text!r} is no setting; accepted are {names}, as a=b")

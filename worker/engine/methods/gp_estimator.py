@@ -6,7 +6,7 @@ There are up to three estimates, and each output takes the one with the smallest
 - Where the scores are probabilities, a process on a stretched scale (warped_process.py). Its values
   are those of the first process, and of what it predicts beyond the first, divided among the
   players over drawn pairs as below. Its errors are those of the first process, times the distance
-  of its predictions from held-out scores over that of the first.
+  of its predictions from held-out scores over that of the first, and those of the drawn pairs.
 - A process takes time as the cube of the pairs. Beyond MAX_PAIRS it is fitted to the first
   MAX_PAIRS and predicts the others; its residuals are divided among the players as the value index
   divides what was drawn: by regression (leverage.py), or as a stratified mean (owen_index.py). That
@@ -26,6 +26,9 @@ from worker.engine.methods.warped_process import WarpedProcess
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
 SUMMED_PAIRS = 4000  # over which a warped process is summed; twice as many change errors by 1 %
+ALIKE = (
+    8  # pairs that count as predicted as well by both processes; few pairs tell them little apart
+)
 BLOCK = 512  # pairs that are predicted at a time, 8 MB a matrix
 
 
@@ -105,7 +108,7 @@ class _Fitted:
             return rest
 
         others = self._draw_others()
-        values, _ = self._with_rest(
+        values, summing = self._with_rest(
             np.concatenate([self._members, others]),
             np.concatenate([self._rest, _in_blocks(predict_rest, np.where(others, 1.0, -1.0))]),
             certain=len(self._members),
@@ -113,7 +116,7 @@ class _Fitted:
         later = self._rest[MAX_PAIRS:] - _in_blocks(predict_rest, self._signs[MAX_PAIRS:])
         missed = np.concatenate([self._odd[:MAX_PAIRS] - warped.held_out(), later])
         distance = _compare(missed[1:], self.by_process().missed[1:])
-        return Estimate(values, distance * self._process.errors, missed)
+        return Estimate(values, np.hypot(distance * self._process.errors, summing), missed)
 
     def _predict(self, signs: Scores) -> Scores:
         """Return the smooth part of the process at signs (B, M): (B, K)."""
@@ -146,7 +149,9 @@ def _in_blocks(predict: Callable[[Scores], Scores], signs: Scores) -> Scores:
 
 
 def _compare(one: Scores, other: Scores) -> Scores:
-    """Divide the root mean squares of columns (N, K); 1 where the other has none: (K,)."""
-    above, below = (np.sqrt((part**2).mean(axis=0)) for part in (one, other))
-    ratios: Scores = np.divide(above, below, out=np.ones_like(above), where=below > 0)
-    return ratios
+    """Divide the root mean squares of columns (N, K), as if ALIKE more rows had other's: (K,)."""
+    above, below = ((part**2).sum(axis=0) for part in (one, other))
+    further = ALIKE / len(other) * below
+    ratios = np.divide(above + further, below + further, out=np.ones_like(below), where=below > 0)
+    roots: Scores = np.sqrt(ratios)
+    return roots
