@@ -53,11 +53,11 @@ def test_another_last_digit_of_the_scores_changes_no_choice(pairs):
     random = np.random.default_rng(3)
     odd = pairs[:16, :2] + 0.3 * random.normal(size=(16, 2))
     family = PriorFamily.of_picture(random.normal(size=M), random.uniform(0, 30, (M, 2)))
-    logs = rounded(family.learn(pairs[:16], [odd]))
+    logs = family.learn_roughly(pairs[:16], [odd])
     chosen = choose_pairs(family.prior(logs), INDEX, pairs[:16], pairs[16:], 20)
     for _ in range(5):
         nearly = odd * (1 + 1e-10 * random.normal(size=odd.shape))
-        other = family.prior(rounded(family.learn(pairs[:16], [nearly])))
+        other = family.prior(family.learn_roughly(pairs[:16], [nearly]))
         assert (choose_pairs(other, INDEX, pairs[:16], pairs[16:], 20) == chosen).all()
 
 

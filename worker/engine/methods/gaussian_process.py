@@ -32,7 +32,7 @@ from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.paired_scores import PairedScores
 from worker.engine.methods.player_limits import check_players, check_players_of_interactions
-from worker.engine.methods.prior_family import PriorFamily, rounded
+from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.score_scale import is_probability
 from worker.engine.methods.value_index import ShapleyIndex
@@ -54,7 +54,6 @@ DRAWN_BY_LOOKS = 1.0  # where something is expected of the players, so that less
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
 CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
-CHOICE_TOLERANCE = 1e-5  # of the fit of that prior
 
 
 class GaussianProcess:
@@ -168,8 +167,7 @@ class GaussianProcess:
         learnt = min(len(signs), CHOICE_ROWS)
         if self._logs is None or learnt > self._learnt:
             parts = [part[:learnt] for part in self._parts()]
-            learn = self._family.learn
-            self._logs = rounded(learn(signs[:learnt], parts, self._logs, CHOICE_TOLERANCE))
+            self._logs = self._family.learn_roughly(signs[:learnt], parts, self._logs)
             self._learnt = learnt
         prior = self._family.prior(self._logs)
         candidates = np.where(self._pairs.waiting[: max(CANDIDATES, count)], 1.0, -1.0)
@@ -228,11 +226,13 @@ class GaussianProcess:
     def _estimate_now(self) -> Estimate:
         if self._estimate is None:
             members, _ = self._pairs.known()
-            logs = self._family.learn(np.where(members, 1.0, -1.0), self._parts(), self._logs)
+            family = self._family
+            learn = family.learn if self._scale == "linear" else family.learn_roughly
+            logs = learn(np.where(members, 1.0, -1.0), self._parts(), self._logs)
             self._estimate = estimate(
                 members,
                 self._pairs.known_scores(),
-                self._family.prior(logs),
+                family.prior(logs),
                 self._index,
                 complete=self._pairs.complete,
                 warped=self._warped,
