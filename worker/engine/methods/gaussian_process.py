@@ -227,7 +227,7 @@ class GaussianProcess:
         if self._estimate is None:
             members, _ = self._pairs.known()
             family = self._family
-            learn = family.learn if self._scale == "linear" else family.learn_roughly
+            learn = family.learn_roughly if self._warped else family.learn
             logs = learn(np.where(members, 1.0, -1.0), self._parts(), self._logs)
             self._estimate = estimate(
                 members,
