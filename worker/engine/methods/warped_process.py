@@ -1,12 +1,16 @@
 """A Gaussian process for probabilities, on a scale on which players add up more nearly.
 
-After Edward Snelson, Carl Rasmussen, Zoubin Ghahramani, "Warped Gaussian Processes", 2003. On the
-stretched scale (score_scale.py) the odd and the even part of the game are independent processes
+After Edward Snelson, Carl Rasmussen, Zoubin Ghahramani, "Warped Gaussian Processes", 2003,
+https://proceedings.neurips.cc/paper/2003/hash/6b5754d737784b51ec5075c0dc437bf0-Abstract.html. On
+the stretched scale (score_scale.py) the odd and the even part of the game are independent processes
 with the same parameters (gp_posterior.py). A probability depends on both, so that its values are
 not linear in the stretched scores: gp_estimator.py sums what is predicted over drawn pairs.
 
 Numbers in brackets refer to the equations of gp_posterior.py's source.
 """
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -21,14 +25,11 @@ class WarpedProcess:
     """The process, given the scores (N, 2, K) of pairs, the first of each at signs (N, M)."""
 
     def __init__(self, prior: Prior, signs: Scores, scores: Scores) -> None:
-        self._parts, self._mean = stretched_parts(scores)
+        parts, self._mean = stretched_parts(scores)
         grams = prior.known_parts(signs)
-        self._variances = [gram[0, 0] for gram in grams]  # the same of all coalitions
-        self._precisions = [cho_solve(cho_factor(gram), np.eye(len(gram))) for gram in grams]
-        paired = list(zip(self._precisions, self._parts, strict=True))
-        self._weights = [precision @ part for precision, part in paired]  # (N, K) each
-        squares = [dots(part, w) for part, w in zip(self._parts, self._weights, strict=True)]
-        self._amplitudes = sum(squares) / (2 * len(signs))  # the likeliest: (K,)
+        self._odd, self._even = map(_Part.of, grams, parts)
+        squares = self._odd.square + self._even.square
+        self._amplitudes = squares / (2 * len(signs))  # the likeliest: (K,)
 
     def predict(self, odd: Scores, even: Scores) -> Scores:
         """Return the odd part of the scores of B pairs, as is expected: (B, K).
@@ -36,31 +37,53 @@ class WarpedProcess:
         odd, even: (B, N), the covariances of both parts with those of the known pairs
         (Prior.smooth_parts).
         """
-        variance = np.zeros(len(odd))
-        for covariances, precision, before in zip(
-            (odd, even), self._precisions, self._variances, strict=True
-        ):
-            variance += before - ((covariances @ precision) * covariances).sum(axis=1)  # [2.26]
-        return self._expect(odd @ self._weights[0], even @ self._weights[1], variance)
+        return self._expect(self._odd.predict(odd), self._even.predict(even))
 
     def held_out(self) -> Scores:
         """Predict the odd part of the scores of each pair from the others: (N, K)."""
-        variances = [1 / np.diag(precision) for precision in self._precisions]  # [5.12]
-        odd, even = (
-            part - variance[:, np.newaxis] * weights
-            for part, variance, weights in zip(self._parts, variances, self._weights, strict=True)
-        )
-        return self._expect(odd, even, variances[0] + variances[1])
+        return self._expect(self._odd.held_out(), self._even.held_out())
 
-    def _expect(self, odd: Scores, even: Scores, variance: Scores) -> Scores:
-        """Expect the odd part of scores, (B, K), whose stretched parts have means and a variance.
-
-        odd, even: (B, K), the means. variance: (B,), of the sum of both parts, over the amplitudes.
-        """
-        middle = even + self._mean
-        deviation = np.sqrt(np.maximum(variance, 0)[:, np.newaxis] * self._amplitudes)
-        scores: Scores = (_expect(middle + odd, deviation) - _expect(middle - odd, deviation)) / 2
+    def _expect(self, odd: tuple[Scores, Scores], even: tuple[Scores, Scores]) -> Scores:
+        """Expect the odd part of scores (B, K) from means and variances of the stretched parts."""
+        centre, half = even[0] + self._mean, odd[0]
+        variance = np.maximum(odd[1] + even[1], 0)  # (B,), of a coalition, over the amplitudes
+        deviation = np.sqrt(variance[:, np.newaxis] * self._amplitudes)
+        scores: Scores = (_expect(centre + half, deviation) - _expect(centre - half, deviation)) / 2
         return scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The odd or the even part of the stretched game, given N scores (N, K) of it.
+
+    precision: (N, N). weights: (N, K), precision @ scores. variance: of any coalition, before.
+    """
+
+    scores: Scores
+    precision: Scores
+    weights: Scores
+    variance: float
+
+    @classmethod
+    def of(cls, gram: Scores, scores: Scores) -> Self:
+        """Condition on scores (N, K) with the covariances (N, N)."""
+        precision = cho_solve(cho_factor(gram), np.eye(len(gram)))
+        return cls(scores, precision, precision @ scores, gram[0, 0])
+
+    @property
+    def square(self) -> Scores:
+        """Return the squared length of the scores in the metric of the precision: (K,)."""
+        return dots(self.scores, self.weights)
+
+    def predict(self, covariances: Scores) -> tuple[Scores, Scores]:
+        """Return means (B, K) and variances (B,) [2.25, 2.26], for covariances (B, N)."""
+        explained = ((covariances @ self.precision) * covariances).sum(axis=1)
+        return covariances @ self.weights, self.variance - explained
+
+    def held_out(self) -> tuple[Scores, Scores]:
+        """Return means (N, K) and variances (N,) of each score given the others [5.12]."""
+        variances = 1 / np.diag(self.precision)
+        return self.scores - variances[:, np.newaxis] * self.weights, variances
 
 
 def _expect(quantiles: Scores, deviation: Scores) -> Scores:
