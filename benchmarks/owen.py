@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import isqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -31,7 +31,7 @@ from worker.engine.attribution import Attribution
 from worker.engine.game.players import Players
 from worker.engine.game.superpixels import Grid, LabelMap, Slic, make_players
 from worker.engine.methods.protocol import Game
-from worker.engine.request import Request, Top, select_outputs
+from worker.engine.request import Request, ScoreScale, Top, select_outputs
 
 WHOLE_TREE = 10**9
 BUDGETS = (2, 4, 8, 16)  # evaluations a player
@@ -81,7 +81,8 @@ def main() -> None:
             if budget >= np.mean(trees):
                 break
             for method in options.methods:
-                cells = _measure(games, truths, REQUESTS[method], budget, options.seeds)
+                request = replace(REQUESTS[method], score_scale=options.score_scale)
+                cells = _measure(games, truths, request, budget, options.seeds)
                 of_game = f"{name} | {players} | {np.mean(trees):.0f}"
                 print(f"| {of_game} | {method} | {budget} | {cells} |", flush=True)
 
@@ -98,6 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--segments", type=int, default=40)
     parser.add_argument("--masker", default="blur(64,64)")
     parser.add_argument("--methods", nargs="+", choices=REQUESTS, default=list(REQUESTS))
+    parser.add_argument("--score-scale", choices=get_args(ScoreScale), default="auto")
     return parser.parse_args()
 
 
