@@ -17,6 +17,7 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def _measure(method: str, games: list[Floats], budget: int, seeds: int) -> str:
         both = np.column_stack([game, game[:, 0] - game[:, 1]])
         for seed in range(seeds):
             request = Request(method, max_evals=budget, seed=seed)
-            pair = _explain(both, request).regions
+            pair = _explain(both, replace(request, score_scale="linear")).regions  # as all pairs
             one = _explain(game[:, :1], request).regions
             other = Request(method, max_evals=budget, seed=seed + 1000)
             two = _explain(game[:, 1:], other).regions

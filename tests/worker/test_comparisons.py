@@ -59,6 +59,25 @@ def test_a_canceled_comparison_has_a_partial_result():
     assert values[:, 2] == pytest.approx(values[:, 0] - values[:, 1], abs=1e-9)
 
 
+def probable(seen):
+    return 1 / (1 + np.exp(-2 * (seen - 0.5) @ TERMS))
+
+
+def half_as_probable(seen):
+    return probable(seen) / 2
+
+
+def test_differences_of_probabilities_are_explained_by_the_first_minus_the_second():
+    """Also where all lie in 0..1, so that each alone would be modelled on the stretched scale."""
+    settings = {"score_scale": "auto", "max_evals": 120}
+    settings |= {"target_standard_error": None, "metrics": []}
+    _, arrays = ended(Case(probable, settings, compared=half_as_probable))
+    values = arrays["region_values"]
+    assert values[:, 2] == pytest.approx(values[:, 0] - values[:, 1], abs=1e-9)
+    _, alone = ended(Case(probable, settings))
+    assert np.abs(alone["region_values"][:, 0] - values[:, 0]).max() > 1e-4
+
+
 @pytest.mark.parametrize(
     ("changed", "code", "said"),
     [
