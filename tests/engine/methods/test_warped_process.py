@@ -10,7 +10,7 @@ from worker.engine.arrays import Mask, Scores
 from worker.engine.attribution import Attribution
 from worker.engine.methods.exact import Exact
 from worker.engine.methods.gaussian_process import GaussianProcess
-from worker.engine.methods.gp_estimator import estimate
+from worker.engine.methods.gp_estimator import SUMMED_SEED, estimate
 from worker.engine.methods.gp_posterior import MEAN, Prior
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_sampling import draw_pairs
@@ -18,6 +18,7 @@ from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.score_scale import shrink, stretch
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.methods.warped_process import WarpedProcess, stretched_parts
+from worker.engine.request import MAX_SEED
 
 PLAYERS = 10
 SHAPE = (2, 5, 1)
@@ -237,3 +238,13 @@ def test_predicted_scores_are_the_means_of_what_the_process_leaves_open() -> Non
     of_means = [known @ weight for known, weight in zip(smooth, weights, strict=True)]
     plain = shrink(mean + of_means[1] + of_means[0]) - shrink(mean + of_means[1] - of_means[0])
     assert np.abs(found - expected).mean() < np.abs(plain / 2 - expected).mean() / 3
+
+
+def test_summed_pairs_are_others_than_those_of_any_seed() -> None:
+    """Else a run of seed 0 would be summed over no pair but its own."""
+    index = ShapleyIndex(30)
+    summed = index.draw(200, np.random.default_rng(SUMMED_SEED))
+    rows = {row.tobytes() for row in summed[summed.sum(axis=1) > 2]}
+    for seed in (0, 1, MAX_SEED):
+        drawn = index.draw(200, np.random.default_rng(seed))
+        assert sum(row.tobytes() in rows for row in drawn) < 5

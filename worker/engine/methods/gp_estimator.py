@@ -26,9 +26,8 @@ from worker.engine.methods.warped_process import WarpedProcess
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
 SUMMED_PAIRS = 4000  # over which a warped process is summed; twice as many change errors by 1 %
-ALIKE = (
-    8  # pairs that count as predicted as well by both processes; few pairs tell them little apart
-)
+SUMMED_SEED = 2**32  # of these; no request has it, so they are no prefix of the pairs to score
+ALIKE = 8  # pairs that count as missed as far by both, as few pairs tell them little apart
 BLOCK = 512  # pairs that are predicted at a time, 8 MB a matrix
 
 
@@ -129,7 +128,7 @@ class _Fitted:
 
     def _draw_others(self) -> Mask:
         """Draw pairs that are not known: the smaller coalitions, (P, M)."""
-        drawn = self._index.draw(SUMMED_PAIRS, np.random.default_rng(0))
+        drawn = self._index.draw(SUMMED_PAIRS, np.random.default_rng(SUMMED_SEED))
         known = np.concatenate([self._members, ~self._members])
         rows = {row.tobytes() for row in np.packbits(known, axis=1)}
         new = [row.tobytes() not in rows for row in np.packbits(drawn, axis=1)]
