@@ -1,10 +1,12 @@
-"""An S3 server with faults: it refuses, fails, or never answers."""
+"""Stores with faults: a folder that is none, and an S3 server that refuses, fails, or is silent."""
 
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 REFUSES = (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>")
 FAILS = (500, b"<Error><Code>InternalError</Code><Message>Out of order.</Message></Error>")
@@ -77,3 +79,11 @@ def faulty_store(fault: tuple[int, bytes] | str) -> Iterator[FaultyStore]:
     finally:
         store.close()
         serving.join()
+
+
+def replace_by_file(folder: Path) -> None:
+    """Replaces the store's folder by a file, although the app recreates the folder meanwhile."""
+    while not folder.is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(IsADirectoryError):
+            folder.write_text("a file where the folder was")

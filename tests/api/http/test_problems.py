@@ -1,7 +1,6 @@
 """Every error response is a problem document."""
 
 import asyncio
-import shutil
 
 import pytest
 from structlog.contextvars import merge_contextvars
@@ -10,6 +9,7 @@ from structlog.testing import capture_logs
 from service.api.http.problems import ApiError, problem_of
 from service.api.http.statuses import STATUSES
 from service.schemas.documents import ErrorCode
+from tests.faulty_store import replace_by_file
 from tests.outages import OUTAGES
 
 URL = "/v1/explanations"
@@ -177,8 +177,7 @@ async def test_a_permanent_error_of_redis_is_not_called_temporary(
 async def test_an_error_of_the_store_is_reported_and_nothing_is_queued(
     served, photo, refused, tmp_path, connection
 ):
-    shutil.rmtree(tmp_path / "store")
-    (tmp_path / "store").write_text("a file where the folder was")
+    replace_by_file(tmp_path / "store")
     answer = await served.post(URL, files={"image": ("p", photo)})
     refused(answer, 503, "store_unavailable")
     assert "retry-after" in answer.headers

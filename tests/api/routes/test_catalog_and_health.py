@@ -1,10 +1,8 @@
 """The list of models, and whether the service is ready to explain."""
 
-import shutil
-from contextlib import suppress
-from pathlib import Path
-
 import pytest
+
+from tests.faulty_store import replace_by_file
 
 
 async def test_models_are_listed_with_the_default_first_and_without_labels(
@@ -69,14 +67,6 @@ async def test_without_an_available_model_it_is_not_ready(
     fake_worker.announce(new_card(status=status, reason="on its way"))
     problem = refused(await api.get("/healthz/ready"), 503, "model_unavailable")
     assert "tiny: on its way" in problem["detail"]
-
-
-def replace_by_file(folder: Path) -> None:
-    """Replaces the store's folder by a file, although the app recreates the folder meanwhile."""
-    while not folder.is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        with suppress(IsADirectoryError):
-            folder.write_text("a file where the folder was")
 
 
 async def test_without_its_store_it_is_not_ready(served, refused, tmp_path):
