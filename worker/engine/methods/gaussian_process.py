@@ -10,6 +10,9 @@ drawn (pair_sampling.py); the next ones are chosen by what their scores would te
 Owen values of the tree of the players depend on the odd part alone, too, and only on the coalitions
 of the tree (owen_index.py), which are then drawn and chosen.
 
+Where all scores are probabilities, the prior is learnt from their odd and even part on a stretched
+scale (score_scale.py), and a process on it corrects the values (warped_process.py).
+
 The values are means of a posterior, the standard errors its standard deviations: the uncertainty
 that the scores leave about the game. With few evaluations the values shrink towards the even share,
 and the errors account for it.

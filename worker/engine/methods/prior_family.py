@@ -8,7 +8,8 @@ A rate says how much a player matters, alone and together with others; rates are
 the players' looks (expected_importance.py), where they have a picture. The second part allows
 unimportant players to interact; without it, standard errors are too small. Its variance has a
 narrow prior, as the likelihood says little about it. The local kernels let near players interact
-more than distant ones: each is of the players within one window of the picture.
+more than distant ones: each is of the players within one window of the picture. The even part,
+where it is learnt from, has the same product kernels, a mean, and the same rough part.
 """
 
 from collections.abc import Sequence
