@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import tklmbda
 
 from worker.engine.methods.score_scale import LAMBDA, is_probability, shrink, stretch
 
@@ -10,7 +11,12 @@ def test_probabilities_come_back_from_the_scale() -> None:
     random = np.random.default_rng(0)
     p = np.concatenate([[0, 1e-12, 1e-6, 0.5, 1 - 1e-6, 1], random.random(500) ** 4])
     assert shrink(stretch(p)) == pytest.approx(p, abs=1e-12)
-    assert shrink(stretch(p[1:3])) == pytest.approx(p[1:3], rel=1e-2)
+    assert shrink(stretch(p[1:3])) == pytest.approx(p[1:3], rel=1e-9)
+
+
+def test_probabilities_are_those_of_tukeys_lambda_distribution() -> None:
+    quantiles = np.linspace(-5.5, 5.5, 2001)
+    assert shrink(quantiles) == pytest.approx(tklmbda(quantiles, LAMBDA), abs=1e-13)
 
 
 def test_beyond_the_ends_of_the_scale_are_0_and_1() -> None:
