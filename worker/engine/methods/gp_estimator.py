@@ -16,6 +16,7 @@ There are up to three estimates, and each output takes the one with the smallest
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,9 +82,15 @@ class _Fitted:
         self._signs = np.where(members, 1.0, -1.0)
         self._first = self._signs[:MAX_PAIRS]
         self._process = compute_posterior(prior, index, self._first, odd[:MAX_PAIRS])
+
+        def predict(block: Scores) -> Scores:
+            smooth: Scores = prior.smooth(block, self._first) @ self._process.weights
+            return smooth
+
+        later = odd[MAX_PAIRS:] - _in_blocks(predict, self._signs[MAX_PAIRS:])
         in_sample = prior.rough * self._process.weights
-        later = odd[MAX_PAIRS:] - self._predict(self._signs[MAX_PAIRS:])
         self._rest = np.concatenate([in_sample, later])  # (N, K), beyond the smooth part
+        self._missed = np.concatenate([self._process.held_out, later])  # (N, K)
 
     def exact(self) -> Credit:
         """Return the values (M, K), with the scores of all pairs that have a weight known."""
@@ -91,12 +98,11 @@ class _Fitted:
         return values
 
     def by_process(self) -> Estimate:
-        missed = np.concatenate([self._process.held_out, self._rest[MAX_PAIRS:]])
-        return Estimate(self._process.values, self._process.errors, missed)
+        return Estimate(self._process.values, self._process.errors, self._missed)
 
     def by_residuals(self) -> Estimate:
         values, errors = self._with_rest(self._members, self._rest, certain=MAX_PAIRS)
-        return Estimate(values, errors, self.by_process().missed)
+        return Estimate(values, errors, self._missed)
 
     def by_warped_process(self, scores: Scores) -> Estimate:
         warped = WarpedProcess(self._prior, self._first, scores[:MAX_PAIRS])
@@ -114,17 +120,8 @@ class _Fitted:
         )
         later = self._rest[MAX_PAIRS:] - _in_blocks(predict_rest, self._signs[MAX_PAIRS:])
         missed = np.concatenate([self._odd[:MAX_PAIRS] - warped.held_out(), later])
-        distance = _compare(missed[1:], self.by_process().missed[1:])
+        distance = _compare(missed[1:], self._missed[1:])
         return Estimate(values, np.hypot(distance * self._process.errors, summing), missed)
-
-    def _predict(self, signs: Scores) -> Scores:
-        """Return the smooth part of the process at signs (B, M): (B, K)."""
-
-        def predict(block: Scores) -> Scores:
-            predicted: Scores = self._prior.smooth(block, self._first) @ self._process.weights
-            return predicted
-
-        return _in_blocks(predict, signs)
 
     def _draw_others(self) -> Mask:
         """Draw pairs that are not known: the smaller coalitions, (P, M)."""
@@ -137,8 +134,14 @@ class _Fitted:
     def _with_rest(self, members: Mask, rest: Scores, certain: int) -> tuple[Credit, Credit]:
         """Divide the smooth part, and what is beyond it at members, among the players."""
         values, errors = self._index.divide(members, rest, certain)
-        smooth = self._prior.smooth_values(self._index, self._first)  # (N, M)
-        return values + smooth.T @ self._process.weights, errors
+        return values + self._smooth_values, errors
+
+    @cached_property
+    def _smooth_values(self) -> Credit:
+        values: Credit = (
+            self._prior.smooth_values(self._index, self._first).T @ self._process.weights
+        )
+        return values
 
 
 def _in_blocks(predict: Callable[[Scores], Scores], signs: Scores) -> Scores:

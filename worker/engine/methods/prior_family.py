@@ -136,10 +136,12 @@ class PriorFamily:
         kernels = [ProductKernel.of(signs, signs, rates) for rates in prior.rates]
         shares = prior.shares.tolist()
         rough = prior.rough * np.eye(len(signs))
-        grams = [(signs * prior.additive) @ signs.T + rough, rough + MEAN][: len(parts)]
+        odd, even = (signs * prior.additive) @ signs.T + rough, rough + MEAN
         for kernel, share in zip(kernels, shares, strict=True):
-            for gram, covariances in zip(grams, (kernel.odd, kernel.even), strict=False):
-                gram += share * covariances
+            odd += share * kernel.odd
+            if len(parts) == 2:
+                even += share * kernel.even
+        grams = [odd, even][: len(parts)]
         loss, by_grams = negative_log_likelihood(grams, parts)
 
         totals, slopes = zip(*(kernel.weigh(*by_grams) for kernel in kernels), strict=True)

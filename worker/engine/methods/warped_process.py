@@ -48,7 +48,8 @@ class WarpedProcess:
         centre, half = even[0] + self._mean, odd[0]
         variance = np.maximum(odd[1] + even[1], 0)  # (B,), of a coalition, over the amplitudes
         deviation = np.sqrt(variance[:, np.newaxis] * self._amplitudes)
-        scores: Scores = (_expect(centre + half, deviation) - _expect(centre - half, deviation)) / 2
+        one, other = (_mean_probability(each, deviation) for each in (centre + half, centre - half))
+        scores: Scores = (one - other) / 2
         return scores
 
 
@@ -86,7 +87,7 @@ class _Part:
         return self.scores - variances[:, np.newaxis] * self.weights, variances
 
 
-def _expect(quantiles: Scores, deviation: Scores) -> Scores:
+def _mean_probability(quantiles: Scores, deviation: Scores) -> Scores:
     """Return the mean probability of normal quantiles, by the Gauss-Hermite rule of two points."""
     probabilities: Scores = (shrink(quantiles + deviation) + shrink(quantiles - deviation)) / 2
     return probabilities
