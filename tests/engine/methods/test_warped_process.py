@@ -8,6 +8,7 @@ import pytest
 from tests.engine.games import play
 from worker.engine.arrays import Mask, Scores
 from worker.engine.attribution import Attribution
+from worker.engine.game.superpixels import Pixels, make_pixels
 from worker.engine.methods.exact import Exact
 from worker.engine.methods.gaussian_process import GaussianProcess
 from worker.engine.methods.gp_estimator import SUMMED_SEED, estimate
@@ -175,22 +176,14 @@ def test_values_add_up_and_a_constant_output_gets_zeros() -> None:
 @pytest.mark.parametrize("concept", ["shapley", "owen"])
 def test_values_are_those_of_the_predicted_game(concept: str) -> None:
     """Of 10 players all pairs are summed: the known scores, and what is predicted of the others."""
-    members, scores = made_pairs(40)
-    found = {}
-
-    def watch(game: object) -> GaussianProcess:
-        method = GaussianProcess(game, max_evals=82, sampling="random", solution_concept=concept)
-        found["index"] = method._index
-        return method
-
-    play(watch, Classifier(0), SHAPE)
-    index = found["index"]
-    assert isinstance(index, ShapleyIndex | OwenIndex)
-    if concept == "owen":
-        drawn = index.draw(40, np.random.default_rng(0))
-        members = np.concatenate([members[:1], drawn])
-        value = Classifier(0)
-        scores = np.array([[value(row), value(~row)] for row in members])
+    index = (
+        ShapleyIndex(PLAYERS)
+        if concept == "shapley"
+        else OwenIndex.of(make_pixels(Pixels(), SHAPE))
+    )
+    drawn, value = index.draw(40, np.random.default_rng(0)), Classifier(0)
+    members = np.concatenate([np.ones((1, PLAYERS), dtype=bool), drawn])
+    scores = np.array([[value(row), value(~row)] for row in members])
     signs = np.where(members, 1.0, -1.0)
     family = PriorFamily.uniform(PLAYERS)
     prior = family.prior(family.learn(signs, stretched_parts(scores)[0]))
