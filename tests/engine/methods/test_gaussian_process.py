@@ -11,8 +11,6 @@ from worker.engine.methods.even_energy import even_energy
 from worker.engine.methods.exact import Exact
 from worker.engine.methods.gaussian_process import DRAWN, FIRST_CHECK, GaussianProcess
 from worker.engine.methods.gp_covariance import (
-    ProductKernel,
-    covariance,
     independent_variance,
     shapley_covariance,
     shapley_variance,
@@ -22,6 +20,7 @@ from worker.engine.methods.gp_estimator import estimate
 from worker.engine.methods.gp_posterior import ADDITIVE, Prior, compute_posterior
 from worker.engine.methods.pair_sampling import count_pairs, draw_pairs
 from worker.engine.methods.prior_family import PriorFamily
+from worker.engine.methods.product_kernels import ProductKernels
 from worker.engine.methods.value_index import ShapleyIndex
 
 EVERYTHING = 10**6
@@ -101,7 +100,7 @@ def test_a_null_player_gets_nothing_and_twins_the_same_within_their_errors(seed,
 
 def make_prior(draw: np.random.Generator, players: int) -> Prior:
     rates, additive = draw.uniform(0.05, 0.3, (3, players)), draw.uniform(0, 0.1, players)
-    return Prior(rates, np.array([1, 0.5, 0.2]), additive, rough=0.01)
+    return Prior(ProductKernels(rates, np.array([1, 0.5, 0.2])), additive, rough=0.01)
 
 
 @unhurried
@@ -152,7 +151,7 @@ def test_few_scores_leave_the_prior_smooth_and_its_second_part_alive(seed):
     family = PriorFamily.uniform(10)
     prior = family.prior(family.learn(np.where(members, 1.0, -1.0), [odd]))
     assert prior.rough < 0.05
-    assert 0.35 < prior.shares[1] < 0.7
+    assert 0.35 < prior.kernels.shares[1] < 0.7
 
 
 def test_values_scale_with_the_units_of_the_score():
@@ -339,6 +338,7 @@ def test_the_rest_beyond_the_process_is_regressed(monkeypatch, pairs):
 
 
 RATES = np.array([0.05, 0.4, 0.2, 0.1, 0.3])
+KERNEL = ProductKernels(RATES[np.newaxis], np.ones(1))
 SIGNS = np.array(list(product([-1.0, 1.0], repeat=5)))
 ODD_SETS = [u for size in (1, 3, 5) for u in combinations(range(5), size)]
 VARIANCES = np.array([np.prod(np.tanh(RATES)[list(u)]) for u in ODD_SETS])
@@ -351,10 +351,10 @@ CREDITS = np.array([[2 / len(u) * (i in u) for u in ODD_SETS] for i in range(5)]
 
 def test_closed_forms_are_sums_over_sets_of_players():
     total = VARIANCES.sum()
-    gram = CHARACTERS * VARIANCES @ CHARACTERS.T / total
-    assert covariance(SIGNS, SIGNS, RATES) == pytest.approx(gram)
+    odd = CHARACTERS * VARIANCES @ CHARACTERS.T / total
     even = EVEN_CHARACTERS * EVEN_VARIANCES @ EVEN_CHARACTERS.T / EVEN_VARIANCES.sum()
-    assert ProductKernel.of(SIGNS, SIGNS, RATES).even == pytest.approx(even)
+    found = KERNEL.covariances(SIGNS, SIGNS, parts=2)
+    assert found == pytest.approx(np.array([odd, even]))
     cross = CHARACTERS * VARIANCES @ CREDITS.T / total
     assert shapley_covariance(SIGNS, RATES) == pytest.approx(cross)
     assert shapley_variance(RATES) == pytest.approx(CREDITS**2 @ VARIANCES / total)
@@ -365,16 +365,6 @@ def test_weights_turn_a_whole_odd_part_into_shapley_values():
     weights = shapley_weights(SIGNS[half])
     assert weights.T @ CHARACTERS[half] == pytest.approx(CREDITS, abs=1e-12)
     assert (weights**2).sum(axis=0) == pytest.approx(np.full(5, independent_variance(5)))
-
-
-def test_the_slope_of_the_covariances_is_that_of_differences():
-    of_odd, of_even = np.random.default_rng(16).normal(size=(2, 32, 32))
-    for weights in ([of_odd], [of_odd, of_even]):
-        at = lambda rates, w=weights: ProductKernel.of(SIGNS, SIGNS, rates).weigh(*w)[0]  # noqa: E731
-        steps = 1e-6 * np.eye(5)
-        differences = [(at(RATES + step) - at(RATES - step)) / 2e-6 for step in steps]
-        _, slope = ProductKernel.of(SIGNS, SIGNS, RATES).weigh(*weights)
-        assert slope == pytest.approx(np.array(differences), rel=1e-5)
 
 
 @pytest.mark.parametrize("players", [1, 2, 3, 4, 9, 10])

@@ -7,10 +7,10 @@ import pytest
 
 from tests.engine.games import owen_by_definition, play, random_game
 from worker.engine.game.superpixels import LabelMap, Pixels, make_pixels, make_players
-from worker.engine.methods.gp_covariance import covariance
 from worker.engine.methods.gp_posterior import Prior, compute_posterior
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.partition import Partition
+from worker.engine.methods.product_kernels import ProductKernels
 
 M = 6
 ODD_SETS = [u for size in (1, 3, 5) for u in combinations(range(M), size)]
@@ -87,7 +87,8 @@ def _check_closed_forms(index, rates):
     variances = np.array([np.prod(np.tanh(rates)[list(u)]) for u in ODD_SETS])
     worth, total = credits(index), variances.sum()
     gram = CHARACTERS * variances @ CHARACTERS.T / total
-    assert covariance(SIGNS, SIGNS, rates) == pytest.approx(gram)
+    kernel = ProductKernels(rates[np.newaxis], np.ones(1))
+    assert kernel.covariances(SIGNS, SIGNS)[0] == pytest.approx(gram)
     cross = CHARACTERS * variances @ worth.T / total
     assert index.covariance(SIGNS, rates) == pytest.approx(cross, abs=1e-12)
     assert index.variance(rates) == pytest.approx(worth**2 @ variances / total, abs=1e-12)
@@ -105,7 +106,8 @@ def test_covariances_of_the_values_of_all_players_add_up_to_that_of_their_sum(se
     rates, signs = random.uniform(0, 2, len(players)), random.choice([-1.0, 1.0], (9, len(players)))
     full = np.ones((1, len(players)))
     total = index.covariance(signs, rates).sum(axis=1)
-    assert total == pytest.approx(2 * covariance(signs, full, rates)[:, 0], abs=1e-12)
+    of_sum = 2 * ProductKernels(rates[np.newaxis], np.ones(1)).covariances(signs, full)[0, :, 0]
+    assert total == pytest.approx(of_sum, abs=1e-12)
     of_full = np.abs(signs.sum(axis=1)) == len(players)
     assert index.weights(signs).sum(axis=1) == pytest.approx(2 * signs[:, 0] * of_full)
 
@@ -134,7 +136,7 @@ def test_values_are_exact_where_all_pairs_with_weights_are_known(seed):
     known = half[index.weights(half).any(axis=1)]
     odd = random.normal(size=(len(known), 2))
     rates, additive = random.uniform(0.05, 0.5, (2, M)), random.uniform(0.1, 1, M)
-    prior = Prior(rates, np.array([1, 0.4]), additive, rough=0.01)
+    prior = Prior(ProductKernels(rates, np.array([1, 0.4])), additive, rough=0.01)
     found = compute_posterior(prior, index, known, odd)
     assert found.values == pytest.approx(index.weights(known).T @ odd, abs=1e-9)
     assert found.errors == pytest.approx(np.zeros((M, 2)), abs=1e-6)

@@ -7,6 +7,7 @@ from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.pair_sampling import draw_pairs
 from worker.engine.methods.pair_selection import choose_pairs
 from worker.engine.methods.prior_family import PriorFamily, rounded
+from worker.engine.methods.product_kernels import ProductKernels
 from worker.engine.methods.value_index import ShapleyIndex
 
 M = 7
@@ -17,7 +18,8 @@ INDEX = ShapleyIndex(M)
 def prior():
     random = np.random.default_rng(1)
     additive = random.uniform(0, 0.1, M)
-    return Prior(random.uniform(0.02, 0.6, (2, M)), np.array([1, 0.5]), additive, rough=0.01)
+    kernels = ProductKernels(random.uniform(0.02, 0.6, (2, M)), np.array([1, 0.5]))
+    return Prior(kernels, additive, rough=0.01)
 
 
 @pytest.fixture

@@ -64,5 +64,5 @@ def test_players_that_are_expected_to_matter_do_by_the_prior_mode() -> None:
 
 def test_a_uniform_prior_has_no_local_and_no_additive_part() -> None:
     prior = fit(PriorFamily.uniform(M), np.ones((1, M)), np.ones((1, 1)))
-    assert prior.rates.shape == (2, M)
+    assert prior.kernels.rates.shape == (2, M)
     assert not prior.additive.any()

@@ -16,6 +16,7 @@ from worker.engine.methods.gp_posterior import MEAN, Prior
 from worker.engine.methods.owen_index import OwenIndex
 from worker.engine.methods.pair_sampling import draw_pairs
 from worker.engine.methods.prior_family import PriorFamily
+from worker.engine.methods.product_kernels import ProductKernels
 from worker.engine.methods.score_scale import shrink, stretch
 from worker.engine.methods.value_index import ShapleyIndex
 from worker.engine.methods.warped_process import WarpedProcess, stretched_parts
@@ -61,14 +62,14 @@ def made_pairs(pairs: int, seed: int = 0) -> tuple[Mask, Scores]:
 def made_prior(rough: float = 0.01) -> Prior:
     draw = np.random.default_rng(1)
     rates = draw.uniform(0.05, 0.3, (2, PLAYERS))
-    return Prior(rates, np.array([1, 0.5]), draw.uniform(0, 0.1, PLAYERS), rough)
+    return Prior(ProductKernels(rates, np.array([1, 0.5])), draw.uniform(0, 0.1, PLAYERS), rough)
 
 
 def test_the_parts_are_of_one_process_of_all_coalitions() -> None:
     """Covariances of the whole game are the sum of both parts, of its complement the difference."""
     signs = np.array(list(product([-1.0, 1.0], repeat=4)))
     rates = np.array([[0.1, 0.3, 0.2, 0.4]])
-    prior = Prior(rates, np.array([1.0]), np.zeros(4), rough=0.01)
+    prior = Prior(ProductKernels(rates, np.array([1.0])), np.zeros(4), rough=0.01)
     odd, even = prior.smooth_parts(signs, signs)
     assert odd == pytest.approx(prior.smooth(signs, signs))
     assert odd[:, ::-1] == pytest.approx(-odd)  # complements, in this order of coalitions

@@ -15,66 +15,13 @@ smooth integral:
 Variances are divided by that of g(all players), so that none grows with 2^M.
 """
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Self
 
 import numpy as np
 
 from worker.engine.arrays import Scores
 
 NODES = 24  # of Gauss-Legendre quadrature: exact for up to 48 players
-
-
-def covariance(signs: Scores, others: Scores, rates: Scores) -> Scores:
-    """Return Cov(g(S), g(T)) for signs (N, M) of S and (B, M) of T, rates (M,) > 0: (N, B)."""
-    return ProductKernel.of(signs, others, rates).odd
-
-
-@dataclass(frozen=True, eq=False)
-class ProductKernel:
-    """The covariances of scores at signs (N, M) and (B, M) by rates (M,) > 0, and their slopes.
-
-    odd: (N, B), of the odd part, as `covariance` has them.
-    """
-
-    signs: Scores
-    others: Scores
-    odd: Scores
-    _by_inner: Scores  # slopes of odd by sum_i rate_i s_i t_i: (N, B)
-    _tanh: float  # of the sum of rates
-
-    @classmethod
-    def of(cls, signs: Scores, others: Scores, rates: Scores) -> Self:
-        """Compute all from one exponential of each pair of scores."""
-        total = rates.sum()
-        above = np.exp((signs * rates) @ others.T - total) / -np.expm1(-2 * total)
-        below = (np.exp(-total) / np.expm1(-2 * total)) ** 2 / above
-        return cls(signs, others, above - below, above + below, float(np.tanh(total)))
-
-    @property
-    def even(self) -> Scores:
-        """Return the covariances of the even part, with that of the mean: (N, B).
-
-        The b_U of even U have the same variances as those of odd U, and cosh in place of sinh:
-        cosh(sum_i rate_i s_i t_i) / cosh(sum_i rate_i).
-        """
-        return self._by_inner * self._tanh
-
-    def weigh(self, weights: Scores, of_even: Scores | None = None) -> tuple[float, Scores]:
-        """Return sum(weights * odd + of_even * even), and its slope by each rate: (M,).
-
-        weights, of_even: (N, B).
-        """
-        by_inner = weights * self._by_inner
-        total = np.vdot(weights, self.odd)
-        of_norm = total / self._tanh
-        if of_even is not None:
-            even = np.vdot(of_even, self._by_inner) * self._tanh
-            total, of_norm = total + even, of_norm + even * self._tanh
-            by_inner += self._tanh * (of_even * self.odd)
-        slope: Scores = (self.signs * (by_inner @ self.others)).sum(axis=0) - of_norm
-        return float(total), slope
 
 
 def shapley_covariance(signs: Scores, rates: Scores) -> Scores:

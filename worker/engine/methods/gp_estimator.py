@@ -26,7 +26,8 @@ from worker.engine.methods.value_index import ValueIndex
 from worker.engine.methods.warped_process import WarpedProcess
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
-SUMMED_PAIRS = 4000  # over which a warped process is summed; twice as many change errors by 1 %
+SUMMED = 8  # pairs for each known one, over which a warped process is summed
+SUMMED_BETWEEN = (2000, 4000)  # of them, at least and at most; more change errors by 1 to 2 %
 SUMMED_SEED = 2**32  # of these; no request has it, so they are no prefix of the pairs to score
 ALIKE = 8  # pairs that count as missed as far by both, as few pairs tell them little apart
 BLOCK = 512  # pairs that are predicted at a time, 8 MB a matrix
@@ -125,7 +126,8 @@ class _Fitted:
 
     def _draw_others(self) -> Mask:
         """Draw pairs that are not known: the smaller coalitions, (P, M)."""
-        drawn = self._index.draw(SUMMED_PAIRS, np.random.default_rng(SUMMED_SEED))
+        count = int(np.clip(SUMMED * len(self._members), *SUMMED_BETWEEN))
+        drawn = self._index.draw(count, np.random.default_rng(SUMMED_SEED))
         known = np.concatenate([self._members, ~self._members])
         rows = {row.tobytes() for row in np.packbits(known, axis=1)}
         new = [row.tobytes() not in rows for row in np.packbits(drawn, axis=1)]

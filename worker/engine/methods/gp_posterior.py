@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 
 from worker.engine.arrays import Credit, Scores
-from worker.engine.methods.gp_covariance import ProductKernel, covariance
-from worker.engine.methods.gp_likelihood import dots
+from worker.engine.methods.gp_likelihood import dots, invert
+from worker.engine.methods.product_kernels import ProductKernels
 from worker.engine.methods.value_index import ValueIndex
 
 ADDITIVE = (0.0, 3.0, 30.0, 300.0)  # variances of the further additive part, over the first part's
@@ -33,41 +33,36 @@ MEAN = 10.0  # variance of the mean of the even part, which is hardly known befo
 class Prior:
     """Covariances of the odd part of a game of M players, all up to a factor for each output.
 
-    rates: (Q, M) > 0, of Q product kernels. shares: (Q,) >= 0, their variances. additive: (M,)
-    >= 0, variances of the weight that each player adds. rough: > 0, the variance of the last part.
-    Variances are of the game's odd part at the full coalition.
+    kernels: Q product kernels. additive: (M,) >= 0, variances of the weight that each player adds.
+    rough: > 0, the variance of the last part. Variances are of the game's odd part at the full
+    coalition.
     """
 
-    rates: Scores
-    shares: Scores
+    kernels: ProductKernels
     additive: Scores
     rough: float
 
     def smooth(self, signs: Scores, others: Scores) -> Scores:
         """Return the covariances without the rough part, for signs (N, M) and (B, M): (N, B)."""
-        total: Scores = (signs * self.additive) @ others.T
-        for rates, share in self._products():
-            total += share * covariance(signs, others, rates)
-        return total
+        covariances: Scores = self.smooth_parts(signs, others, parts=1)[0]
+        return covariances
 
-    def smooth_parts(self, signs: Scores, others: Scores) -> tuple[Scores, Scores]:
+    def smooth_parts(self, signs: Scores, others: Scores, *, parts: int = 2) -> Scores:
         """Return the covariances of the odd and of the even part, without the rough part.
 
-        For signs (N, M) and (B, M): (N, B) each. The mean of the even part has the variance MEAN.
+        For signs (N, M) and (B, M): (parts, N, B). The mean of the even part has the variance MEAN.
         """
-        odd: Scores = (signs * self.additive) @ others.T
-        even = np.full_like(odd, MEAN)
-        for rates, share in self._products():
-            kernel = ProductKernel.of(signs, others, rates)
-            odd += share * kernel.odd
-            even += share * kernel.even
-        return odd, even
+        return self.with_sums(self.kernels.covariances(signs, others, parts=parts), signs, others)
 
-    def known_parts(self, signs: Scores) -> tuple[Scores, Scores]:
-        """Return the covariances of both parts at different pairs: (N, N) each; signs: (N, M)."""
-        odd, even = self.smooth_parts(signs, signs)
-        rough = self.rough * np.eye(len(signs))
-        return odd + rough, even + rough
+    def with_sums(self, products: Scores, signs: Scores, others: Scores) -> Scores:
+        """Add the additive part and the mean of the even part to (parts, N, B), in place."""
+        products[0] += (signs * self.additive) @ others.T
+        products[1:] += MEAN
+        return products
+
+    def known_parts(self, signs: Scores) -> Scores:
+        """Return the covariances of both parts at different pairs: (2, N, N); signs: (N, M)."""
+        return self.smooth_parts(signs, signs) + self.rough * np.eye(len(signs))
 
     def smooth_values(self, index: ValueIndex, signs: Scores) -> Scores:
         """Return the covariances with the values, without the rough part, for signs: (N, M)."""
@@ -84,6 +79,10 @@ class Prior:
         """Return the covariances of the odd part with the values, for signs (N, M): (N, M)."""
         return self.smooth_values(index, signs) + self.rough * index.weights(signs)
 
+    def score_variance(self) -> float:
+        """Return the variance of the odd part of any pair."""
+        return float(self.kernels.shares.sum() + self.additive.sum() + self.rough)
+
     def variance(self, index: ValueIndex) -> Scores:
         """Return the variances of the values: (M,)."""
         total: Scores = 4 * self.additive + self.rough * index.independent_variance()
@@ -92,7 +91,7 @@ class Prior:
         return total
 
     def _products(self) -> Iterator[tuple[Scores, float]]:
-        return zip(self.rates, self.shares.tolist(), strict=True)
+        return zip(self.kernels.rates, self.kernels.shares.tolist(), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +117,12 @@ def compute_posterior(prior: Prior, index: ValueIndex, signs: Scores, odd: Score
     smooth, known = prior.smooth(signs, signs), index.weights(signs)  # (N, N), (N, M)
     rest = prior.smooth_values(index, signs) - smooth @ known  # (N, M), with what is not known
     gram = smooth + prior.rough * np.eye(len(signs))
-    factor = cho_factor(gram)
-    precision = cho_solve(factor, np.eye(len(gram)))
+    precision, factor = invert(gram)
     weights = precision @ odd
     influence = precision @ rest  # (N, M), beside what is known
     explained = dots(known, gram @ known + 2 * rest) + dots(rest, influence)
     variance = np.maximum(prior.variance(index) - explained, 0)  # (M,) [2.26]
-    whitened = solve_triangular(factor[0], np.hstack([signs, odd]), trans="T")
+    whitened = solve_triangular(factor, np.hstack([signs, odd]), trans="T")
     return Posterior(
         values=known.T @ odd + rest.T @ weights,  # [2.25]
         errors=_errors(variance, signs, whitened, known + influence),

@@ -26,8 +26,7 @@ def choose_pairs(
     factor = cho_factor(prior.known(signs))
     between = prior.smooth(signs, candidates)  # (N, B)
     explained = cho_solve(factor, between)
-    left = prior.known(candidates) - between.T @ explained  # (B, B), covariances that are left
-    variances = np.diag(left).copy()
+    variances = prior.score_variance() - (between * explained).sum(axis=0)  # (B,), that are left
     told = prior.values(index, candidates) - explained.T @ prior.values(index, signs)  # (B, M)
 
     chosen = np.empty(count, dtype=np.int64)
@@ -38,7 +37,9 @@ def choose_pairs(
         best = chosen[nth] = gains.argmax()
         usable[best] = False
         deviation = np.sqrt(max(variances[best], SMALLEST))
-        along = (left[best] - factors[:nth, best] @ factors[:nth]) / deviation  # (B,)
+        known = explained[:, best] @ between + factors[:nth, best] @ factors[:nth]  # (B,)
+        along = (prior.smooth(candidates[[best]], candidates)[0] - known) / deviation
+        along[best] = deviation
         told = told - np.outer(along, told[best] / deviation)
         variances -= along**2
         factors[nth] = along

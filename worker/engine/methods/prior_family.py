@@ -19,21 +19,20 @@ from typing import Self
 import numpy as np
 
 from worker.engine.arrays import Scores
-from worker.engine.methods.gp_covariance import ProductKernel
 from worker.engine.methods.gp_likelihood import (
-    CONVERGED,
     find_likeliest,
     negative_log_likelihood,
     scaled,
 )
-from worker.engine.methods.gp_posterior import MEAN, Prior
+from worker.engine.methods.gp_posterior import Prior
+from worker.engine.methods.product_kernels import Gram, ProductKernels
 from worker.engine.methods.protocol import Game
 
 EQUAL_SUM = 6.0  # of the equal rates
 LOCAL_SUM = 2.5  # of the rates in a window
 WINDOWS = 3  # along each side of the picture
 WINDOW_WIDTH = 0.9  # standard deviation, over the distance of windows
-ROUGHLY = 1e-5  # tolerance of find_likeliest, where parameters are rounded
+ENOUGH = 0.1  # log-likelihood that a step gains, where parameters are rounded
 LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
 
 # Normal priors of the learnt parameters, within bounds that keep all numbers finite and all
@@ -87,19 +86,19 @@ class PriorFamily:
         signs: Scores,
         parts: Sequence[Scores],
         start: Scores | None = None,
-        tolerance: float = CONVERGED,
+        enough: float | None = None,
     ) -> Scores:
         """Find logs (5 + M,) of the likeliest parameters for scores at signs (N, M).
 
         parts: the odd part (N, K), or this and the even part, of mean 0. Each output has its own
         amplitude; all share the parameters, fitted to the mean of their likelihoods' logarithms.
-        start: logs learnt from fewer scores; None: what is expected. tolerance: see find_likeliest.
+        start: logs learnt from fewer scores; None: what is expected. enough: see find_likeliest.
         """
         signs = signs[:LEARNING_ROWS]
         targets = scaled(np.concatenate([part[:LEARNING_ROWS] for part in parts]))
         split = np.split(targets, len(parts))
         loss = lambda logs: self.loss(logs, signs, split)  # noqa: E731
-        return find_likeliest(loss, self._hyperpriors(), start, tolerance)
+        return find_likeliest(loss, self._hyperpriors(), start, enough)
 
     def learn_roughly(
         self, signs: Scores, parts: Sequence[Scores], start: Scores | None = None
@@ -108,7 +107,7 @@ class PriorFamily:
 
         These fit other last digits, so logs are rounded.
         """
-        return rounded(self.learn(signs, parts, start, ROUGHLY))
+        return rounded(self.learn(signs, parts, start, ENOUGH))
 
     def prior(self, logs: Scores) -> Prior:
         """Build a prior from logs (5 + M,) of the parameters.
@@ -121,8 +120,10 @@ class PriorFamily:
         sums = within.sum(axis=1, keepdims=True)
         parts = [total * ratios / len(ratios), np.full_like(ratios, EQUAL_SUM / len(ratios))]
         return Prior(
-            rates=np.vstack([*parts, LOCAL_SUM * within / sums]),
-            shares=np.array([1.0, equal, *(local * sums[:, 0] / sums.sum())]),
+            ProductKernels(
+                rates=np.vstack([*parts, LOCAL_SUM * within / sums]),
+                shares=np.array([1.0, equal, *(local * sums[:, 0] / sums.sum())]),
+            ),
             additive=self.additive * additive * ratios**2 / (ratios**2).sum(),
             rough=rough,
         )
@@ -133,25 +134,16 @@ class PriorFamily:
         parts: the odd part (N, K), or this and the even part.
         """
         prior = self.prior(logs)
-        kernels = [ProductKernel.of(signs, signs, rates) for rates in prior.rates]
-        shares = prior.shares.tolist()
-        rough = prior.rough * np.eye(len(signs))
-        odd, even = (signs * prior.additive) @ signs.T + rough, rough + MEAN
-        for kernel, share in zip(kernels, shares, strict=True):
-            odd += share * kernel.odd
-            if len(parts) == 2:
-                even += share * kernel.even
-        grams = [odd, even][: len(parts)]
-        loss, by_grams = negative_log_likelihood(grams, parts)
+        products = Gram.of(prior.kernels, signs)
+        smooth = prior.with_sums(products.covariances(len(parts)), signs, signs)
+        loss, by_grams = negative_log_likelihood(smooth + prior.rough * np.eye(len(signs)), parts)
 
-        totals, slopes = zip(*(kernel.weigh(*by_grams) for kernel in kernels), strict=True)
-        by_parts = prior.shares * totals
-        by_rates = prior.shares[:, np.newaxis] * prior.rates * np.array(slopes)  # (Q, M)
+        by_parts, by_rates = products.weigh(by_grams)  # (Q,), (Q, M)
         by_additive = prior.additive * (signs * (by_grams[0] @ signs)).sum(axis=0)  # (M,)
         by_ratios = by_rates[0] + 2 * by_additive
         if self.additive:
             by_ratios -= 2 * by_additive.sum() * prior.additive / prior.additive.sum()
-        locally = zip(prior.rates[2:], by_rates[2:], by_parts[2:], strict=True)
+        locally = zip(prior.kernels.rates[2:], by_rates[2:], by_parts[2:], strict=True)
         for within, by_rate, by_part in locally:
             by_ratios += by_rate + (by_part - by_rate.sum()) * within / LOCAL_SUM
         if len(self.windows):

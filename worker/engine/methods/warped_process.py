@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from worker.engine.arrays import Scores
-from worker.engine.methods.gp_likelihood import dots
+from worker.engine.methods.gp_likelihood import dots, invert
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.score_scale import shrink, stretch
 
@@ -68,7 +67,7 @@ class _Part:
     @classmethod
     def of(cls, gram: Scores, scores: Scores) -> Self:
         """Condition on scores (N, K) with the covariances (N, N)."""
-        precision = cho_solve(cho_factor(gram), np.eye(len(gram)))
+        precision, _ = invert(gram)
         return cls(scores, precision, precision @ scores, gram[0, 0])
 
     @property
