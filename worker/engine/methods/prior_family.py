@@ -32,7 +32,7 @@ EQUAL_SUM = 6.0  # of the equal rates
 LOCAL_SUM = 2.5  # of the rates in a window
 WINDOWS = 3  # along each side of the picture
 WINDOW_WIDTH = 0.9  # standard deviation, over the distance of windows
-ENOUGH = 0.1  # log-likelihood that a step gains, where parameters are rounded
+ENOUGH = 0.02  # log-likelihood that a step gains, where parameters are rounded
 LEARNING_ROWS = 256  # scores at most; learning takes time as their cube
 
 # Normal priors of the learnt parameters, within bounds that keep all numbers finite and all
