@@ -57,6 +57,7 @@ DRAWN_BY_LOOKS = 1.0  # where something is expected of the players, so that less
 MOST_CHOSEN = 512  # pairs; later ones are as they were drawn, as choosing takes ever longer
 CANDIDATES = 400  # pairs that a choice is made of
 CHOICE_ROWS = 128  # scores that the prior for choices is fitted to; more choose hardly better
+RELEARNT = 1.25  # times as many scores, before it is fitted again
 
 
 class GaussianProcess:
@@ -168,7 +169,7 @@ class GaussianProcess:
         members, _ = self._pairs.known()
         signs = np.where(members, 1.0, -1.0)
         learnt = min(len(signs), CHOICE_ROWS)
-        if self._logs is None or learnt > self._learnt:
+        if self._logs is None or learnt > RELEARNT * self._learnt:
             parts = [part[:learnt] for part in self._parts()]
             self._logs = self._family.learn_roughly(signs[:learnt], parts, self._logs)
             self._learnt = learnt

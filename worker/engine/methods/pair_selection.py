@@ -33,14 +33,15 @@ def choose_pairs(
     usable = np.ones(len(candidates), dtype=np.bool_)
     factors = np.empty((count, len(candidates)))  # of what is left, as by a pivoted Cholesky factor
     for nth in range(count):
-        gains = np.where(usable, (told**2).sum(axis=1) / np.maximum(variances, SMALLEST), -1)
+        squares = np.einsum("bm,bm->b", told, told)
+        gains = np.where(usable, squares / np.maximum(variances, SMALLEST), -1)
         best = chosen[nth] = gains.argmax()
         usable[best] = False
         deviation = np.sqrt(max(variances[best], SMALLEST))
         known = explained[:, best] @ between + factors[:nth, best] @ factors[:nth]  # (B,)
         along = (prior.smooth(candidates[[best]], candidates)[0] - known) / deviation
         along[best] = deviation
-        told = told - np.outer(along, told[best] / deviation)
+        told -= np.outer(along, told[best] / deviation)
         variances -= along**2
         factors[nth] = along
     return chosen
