@@ -17,7 +17,6 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,7 @@ def _measure(method: str, games: list[Floats], budget: int, seeds: int) -> str:
         both = np.column_stack([game, game[:, 0] - game[:, 1]])
         for seed in range(seeds):
             request = Request(method, max_evals=budget, seed=seed)
-            pair = _explain(both, replace(request, score_scale="linear")).regions  # as all pairs
+            pair = _explain(both, request, compared=True).regions
             one = _explain(game[:, :1], request).regions
             other = Request(method, max_evals=budget, seed=seed + 1000)
             two = _explain(game[:, 1:], other).regions
@@ -107,11 +106,11 @@ def _half_widths(regions: Regions) -> Floats:
     return (regions.interval.high - regions.interval.low) / 2
 
 
-def _explain(values: Floats, request: Request) -> Attribution:
+def _explain(values: Floats, request: Request, *, compared: bool = False) -> Attribution:
     """Drive a method over a game of all coalitions, (2^M, K)."""
     grid = np.zeros((ROWS, COLUMNS, 1), np.float32)
     players = make_players(Grid(ROWS, COLUMNS), grid)
-    game = Game(players, base_values=values[0], scores=values[-1])
+    game = Game(players, base_values=values[0], scores=values[-1], compared=compared)
     bits = 1 << np.arange(PLAYERS)
     return drive(game, request, lambda members: values[members.astype(np.int64) @ bits])
 

@@ -235,8 +235,7 @@ class ExplanationSettings(RequestModel):
         default="auto",
         description="For gaussian_process. auto: models scores that all lie in 0..1, such as "
         "probabilities, on a scale that stretches both ends, where players add up more nearly, "
-        "which takes fewer evaluations for the same error; linear: models scores as they are, as "
-        "comparisons of two models always do",
+        "which takes fewer evaluations for the same error; linear: models scores as they are",
     )
     interactions: Literal[1, 2] = Field(
         default=1,

@@ -10,6 +10,7 @@ from worker.engine.explanation import ExplanationRun
 from worker.engine.game.superpixels import Grid
 from worker.engine.links import find_link
 from worker.engine.masking.masker_spec import MaskerSpec
+from worker.engine.methods import gp_estimator
 from worker.engine.methods.registry import METHODS
 from worker.engine.outputs import OutputScores, Pairing
 from worker.engine.request import Request, Top
@@ -38,31 +39,49 @@ def explained(request, *predictors, order=ORDER):
     return evaluate(ExplanationRun(predictor, PICTURE, request, pairing=pairing), predictor)
 
 
-@every_method
-@pytest.mark.parametrize("link", ["identity", "logit"])
-def test_the_difference_is_the_first_minus_the_second(method, link):
-    one, two = ONE, TWO
-    if link == "logit":
-        one, two = (
-            FunctionPredictor(SHAPE, lambda p, f=each.function: 0.5 + np.tanh(f(p)) / 3)
-            for each in (ONE, TWO)
-        )
-    found = explained(request_of(method, link=link), one, two)
-    assert found.outputs.tolist() == [1, 5, 9, 0, 4, 8]
-    attribution = found.attribution
+PROBABLE_ONE, PROBABLE_TWO = (
+    FunctionPredictor(SHAPE, lambda p, f=each.function: 0.5 + np.tanh(f(p)) / 3)
+    for each in (ONE, TWO)
+)
+
+
+def check_differences(attribution):
     first, second, difference = (attribution.values[..., side::3] for side in range(3))
     scale = np.abs(attribution.values).max()
     np.testing.assert_allclose(difference, first - second, atol=1e-12 * scale)
     assert np.abs(difference).max() > 0.01 * scale
-    for scores in (attribution.scores, attribution.base_values, *found.transcript.scores):
-        np.testing.assert_array_equal(scores[..., 2::3], scores[..., 0::3] - scores[..., 1::3])
 
 
 @every_method
-def test_swapped_models_give_the_negative(method):
-    one = explained(request_of(method), ONE, TWO)
+@pytest.mark.parametrize("scores", ["any", "probabilities", "logit"])
+def test_the_difference_is_the_first_minus_the_second(method, scores):
+    one, two = (ONE, TWO) if scores == "any" else (PROBABLE_ONE, PROBABLE_TWO)
+    link = "logit" if scores == "logit" else "identity"
+    found = explained(request_of(method, link=link), one, two)
+    assert found.outputs.tolist() == [1, 5, 9, 0, 4, 8]
+    attribution = found.attribution
+    check_differences(attribution)
+    for each in (attribution.scores, attribution.base_values, *found.transcript.scores):
+        np.testing.assert_array_equal(each[..., 2::3], each[..., 0::3] - each[..., 1::3])
+
+
+@pytest.mark.parametrize("models", [(ONE, TWO), (PROBABLE_ONE, PROBABLE_TWO)])
+def test_both_models_and_their_difference_have_one_estimate_of_several(monkeypatch, models):
+    """With more pairs than a process is fitted to, which of the estimates is nearer varies."""
+    monkeypatch.setattr(gp_estimator, "MAX_PAIRS", 40)
+    for seed in range(4):
+        request = request_of("gaussian_process", outputs=(0, 1, 2, 3), max_evals=700, seed=seed)
+        check_differences(explained(request, *models).attribution)
+
+
+@every_method
+@pytest.mark.parametrize("models", [(ONE, TWO), (PROBABLE_ONE, PROBABLE_TWO)])
+def test_swapped_models_give_the_negative(method, models):
+    first, second = models
+    one = explained(request_of(method), first, second)
     back = np.argsort(ORDER)  # of the first model's classes, from those of the second
-    other = explained(request_of(method, outputs=tuple(ORDER[[1, 0]])), TWO, ONE, order=back)
+    swapped = request_of(method, outputs=tuple(ORDER[[1, 0]]))
+    other = explained(swapped, second, first, order=back)
     assert one.transcript.rows == other.transcript.rows
     here, there = (each.attribution.values.reshape(*SHAPE, 2, 3) for each in (one, other))
     scale = np.abs(here).max()

@@ -68,14 +68,16 @@ def half_as_probable(seen):
 
 
 def test_differences_of_probabilities_are_explained_by_the_first_minus_the_second():
-    """Also where all lie in 0..1, so that each alone would be modelled on the stretched scale."""
-    settings = {"score_scale": "auto", "max_evals": 120}
-    settings |= {"target_standard_error": None, "metrics": []}
-    _, arrays = ended(Case(probable, settings, compared=half_as_probable))
-    values = arrays["region_values"]
-    assert values[:, 2] == pytest.approx(values[:, 0] - values[:, 1], abs=1e-9)
-    _, alone = ended(Case(probable, settings))
-    assert np.abs(alone["region_values"][:, 0] - values[:, 0]).max() > 1e-4
+    """Also where all scores of both models lie in 0..1, and are modelled on the stretched scale."""
+
+    def values(**settings):
+        settings |= {"max_evals": 120, "target_standard_error": None, "metrics": []}
+        return ended(Case(probable, settings, compared=half_as_probable))[1]["region_values"]
+
+    auto, linear = values(score_scale="auto"), values(score_scale="linear")
+    for found in (auto, linear):
+        assert found[:, 2] == pytest.approx(found[:, 0] - found[:, 1], abs=1e-9)
+    assert np.abs(auto - linear).max() > 1e-4
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,7 @@ def engine_request(
         sampling=settings.sampling,
         interactions=settings.interactions,
         prior=settings.prior,
-        # Else values of a difference would not be the first minus the second
-        score_scale="linear" if settings.compare_with else settings.score_scale,
+        score_scale=settings.score_scale,
         solution_concept=settings.solution_concept or "shapley",
         target_standard_error=settings.target_standard_error,
         metrics=tuple(settings.metrics),

@@ -85,6 +85,7 @@ def recompute(
         base_values=np.array([output.base_value for output in outcome.outputs]),
         scores=np.array([output.score for output in outcome.outputs]),
         expected=_expected(evidence, players),
+        compared=settings.compare_with is not None,
     )
     curves = read_transcript(evidence.curves) if evidence.curves else Transcript()
     again = replay(

@@ -163,7 +163,8 @@ class ExplanationRun:
         both = np.concatenate([base, full])
         self._outputs.choose(self._request.outputs, both)
         ends = self._outputs.read(both)  # (2, K)
-        game = Game(self._players, ends[0], ends[1], expected=self._expected)
+        compared = self._outputs.models == 2
+        game = Game(self._players, ends[0], ends[1], self._expected, compared=compared)
         self._method = METHODS[self._request.method](game, self._request)
         metrics = self._request.metrics
         self._planned_for_curves = max_evaluations(metrics, self._shape, len(game.scores))

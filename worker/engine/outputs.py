@@ -36,6 +36,20 @@ class Pairing:
         return (outputs[:, np.newaxis] + n * np.arange(SIDES)).ravel()
 
 
+def with_differences(scores: Scores) -> Scores:
+    """Add the difference to both scores of each class: (B, 2 K) becomes (B, 3 K)."""
+    one, other = scores[:, ::2], scores[:, 1::2]
+    three = np.stack([one, other, one - other], axis=2)
+    return three.reshape(len(scores), SIDES * one.shape[1])
+
+
+def without_differences(scores: Scores) -> Scores:
+    """Leave out the differences: (..., 3 K) becomes (..., 2 K)."""
+    column = np.arange(scores.shape[-1])
+    alone: Scores = scores[..., column % SIDES < SIDES - 1]
+    return alone
+
+
 class OutputScores:
     """Chooses outputs by the scores of f(x), and reads them, linked, from rows of scores.
 
@@ -85,7 +99,8 @@ class OutputScores:
             return one
         counterparts = self._pairing.counterparts[self._outputs]
         other = self._read(others[0], counterparts, self._adding_up[1], "compared model")
-        return np.stack([one, other, one - other], axis=2).reshape(len(scores), -1)  # (B, 3 K)
+        both = np.stack([one, other], axis=2).reshape(len(scores), -1)
+        return with_differences(both)  # (B, 3 K)
 
     def _split(self, scores: Scores) -> list[Scores]:
         """Return the scores of each model, (B, n_outputs) each."""

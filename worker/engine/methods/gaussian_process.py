@@ -39,7 +39,7 @@ from worker.engine.methods.prior_family import PriorFamily
 from worker.engine.methods.protocol import Game, Steps
 from worker.engine.methods.score_scale import is_probability
 from worker.engine.methods.value_index import ShapleyIndex
-from worker.engine.methods.warped_process import stretched_parts
+from worker.engine.methods.warped_process import probabilities, stretched_parts
 from worker.engine.regions import quantile
 from worker.engine.request import (
     InteractionOrder,
@@ -240,13 +240,14 @@ class GaussianProcess:
                 self._index,
                 complete=self._pairs.complete,
                 warped=self._warped,
+                compared=self._game.compared,
             )
         return self._estimate
 
     @property
     def _warped(self) -> bool:
         """Return whether scores are modelled on the stretched scale."""
-        return self._scale == "auto" and is_probability(self._pairs.known_scores())
+        return self._scale == "auto" and is_probability(self._probabilities())
 
     def _parts(self) -> Sequence[Scores]:
         """Return what the prior is learnt from, (N, K) each: the odd part, or that and the even.
@@ -254,5 +255,8 @@ class GaussianProcess:
         On the stretched scale the odd part of scores depends on both.
         """
         if self._warped:
-            return stretched_parts(self._pairs.known_scores())[0]
+            return stretched_parts(self._probabilities())[0]
         return [self._pairs.known()[1]]
+
+    def _probabilities(self) -> Scores:
+        return probabilities(self._pairs.known_scores(), compared=self._game.compared)

@@ -24,6 +24,7 @@ from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.methods.gp_posterior import Prior, compute_posterior
 from worker.engine.methods.value_index import ValueIndex
 from worker.engine.methods.warped_process import WarpedProcess
+from worker.engine.outputs import SIDES
 
 MAX_PAIRS = 2000  # a process of this many pairs takes seconds, and 32 MB per matrix
 SUMMED = 8  # pairs for each known one, over which a warped process is summed
@@ -45,9 +46,15 @@ class Estimate:
     errors: Credit
     missed: Scores
 
-    def nearer(self, other: "Estimate") -> "Estimate":
-        """Take each output from the estimate with the smaller errors, on average over players."""
+    def nearer(self, other: "Estimate", *, compared: bool) -> "Estimate":
+        """Take each output from the estimate with the smaller errors, on average over players.
+
+        compared: whether outputs are in threes, which stay together, the last being the difference
+        of the others. It decides.
+        """
         gains = other.errors.mean(axis=0) < self.errors.mean(axis=0)  # (K,)
+        if compared:
+            gains = np.repeat(gains[SIDES - 1 :: SIDES], SIDES)
         return Estimate(
             np.where(gains, other.values, self.values),
             np.where(gains, other.errors, self.errors),
@@ -56,22 +63,29 @@ class Estimate:
 
 
 def estimate(
-    members: Mask, scores: Scores, prior: Prior, index: ValueIndex, *, complete: bool, warped: bool
+    members: Mask,
+    scores: Scores,
+    prior: Prior,
+    index: ValueIndex,
+    *,
+    complete: bool,
+    warped: bool,
+    compared: bool = False,
 ) -> Estimate:
     """Estimate from members (N, M) of one coalition of each pair, and the scores (N, 2, K) of both.
 
     The first row is the full coalition. Those after MAX_PAIRS were drawn as the index draws.
     complete: whether no other pair has a weight, so that the values are exact. warped: whether the
-    scores are probabilities, and the prior is of them on the stretched scale.
+    scores are probabilities, and the prior is of them on the stretched scale. compared: see Game.
     """
     fitted = _Fitted(members, (scores[:, 0] - scores[:, 1]) / 2, prior, index)
     found = fitted.by_process()
     if complete:
         return replace(found, values=fitted.exact(), errors=np.zeros_like(found.errors))
     if warped and len(members) > 1:
-        found = found.nearer(fitted.by_warped_process(scores))
+        found = found.nearer(fitted.by_warped_process(scores, compared), compared=compared)
     if len(members) > MAX_PAIRS:
-        found = found.nearer(fitted.by_residuals())
+        found = found.nearer(fitted.by_residuals(), compared=compared)
     return found
 
 
@@ -105,8 +119,8 @@ class _Fitted:
         values, errors = self._with_rest(self._members, self._rest, certain=MAX_PAIRS)
         return Estimate(values, errors, self._missed)
 
-    def by_warped_process(self, scores: Scores) -> Estimate:
-        warped = WarpedProcess(self._prior, self._first, scores[:MAX_PAIRS])
+    def by_warped_process(self, scores: Scores, compared: bool) -> Estimate:
+        warped = WarpedProcess(self._prior, self._first, scores[:MAX_PAIRS], compared=compared)
 
         def predict_rest(block: Scores) -> Scores:
             odd, even = self._prior.smooth_parts(block, self._first)

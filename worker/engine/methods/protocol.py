@@ -22,13 +22,15 @@ class Game:
 
     base_values and scores: (K,) float64, the (linked) scores of the empty and of the full
     coalition of the players. expected: (M,), logs of how much each player is expected to matter
-    (expected_importance.py); None where nothing is expected.
+    (expected_importance.py); None where nothing is expected. compared: whether outputs are in
+    threes, of one model, of another, and the first minus the second (outputs.py).
     """
 
     players: Players
     base_values: Scores
     scores: Scores
     expected: Scores | None = None
+    compared: bool = False
 
 
 class Method(Protocol):

@@ -18,13 +18,21 @@ from worker.engine.arrays import Scores
 from worker.engine.methods.gp_likelihood import dots, invert
 from worker.engine.methods.gp_posterior import Prior
 from worker.engine.methods.score_scale import shrink, stretch
+from worker.engine.outputs import with_differences, without_differences
 
 
 class WarpedProcess:
-    """The process, given the scores (N, 2, K) of pairs, the first of each at signs (N, M)."""
+    """The process, given the scores (N, 2, K) of pairs, the first of each at signs (N, M).
 
-    def __init__(self, prior: Prior, signs: Scores, scores: Scores) -> None:
-        parts, self._mean = stretched_parts(scores)
+    compared: whether every third output is the difference of the two before it. It is that of what
+    is expected of them, too.
+    """
+
+    def __init__(
+        self, prior: Prior, signs: Scores, scores: Scores, *, compared: bool = False
+    ) -> None:
+        self._compared = compared
+        parts, self._mean = stretched_parts(probabilities(scores, compared=compared))
         grams = prior.known_parts(signs)
         self._odd, self._even = map(_Part.of, grams, parts)
         squares = self._odd.square + self._even.square
@@ -49,7 +57,7 @@ class WarpedProcess:
         deviation = np.sqrt(variance[:, np.newaxis] * self._amplitudes)
         one, other = (_mean_probability(each, deviation) for each in (centre + half, centre - half))
         scores: Scores = (one - other) / 2
-        return scores
+        return with_differences(scores) if self._compared else scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +98,11 @@ def _mean_probability(quantiles: Scores, deviation: Scores) -> Scores:
     """Return the mean probability of normal quantiles, by the Gauss-Hermite rule of two points."""
     probabilities: Scores = (shrink(quantiles + deviation) + shrink(quantiles - deviation)) / 2
     return probabilities
+
+
+def probabilities(scores: Scores, *, compared: bool) -> Scores:
+    """Return the scores (..., K) that may be probabilities: differences of two models are none."""
+    return without_differences(scores) if compared else scores
 
 
 def stretched_parts(scores: Scores) -> tuple[tuple[Scores, Scores], Scores]:
