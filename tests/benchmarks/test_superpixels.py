@@ -80,7 +80,7 @@ def test_the_row_of_all_evaluations_has_no_error(run):
     few, everything = rows(run("--seeds", 1, "--budgets", 20, 4096))
     assert few[:2] == ["gaussian_process", "20"]
     assert float(few[2].strip("%")) > 0.1
-    assert everything == ["gaussian_process", "4096", "0.00%", "0.00%", "100.0%"]
+    assert everything == ["gaussian_process", "4096", "0.00%", "0.00%", "0.00%", "100.0%"]
 
 
 def test_a_second_run_asks_no_model(run, tmp_path):
