@@ -28,10 +28,13 @@ from worker.adapters.engine_request import read_masker
 from worker.adapters.model_input import fit_picture
 from worker.engine.arrays import Credit, Mask, Scores
 from worker.engine.attribution import Attribution
+from worker.engine.game.expected_importance import expect_importance
+from worker.engine.game.image_tree import empty_coalition
 from worker.engine.game.players import Players
 from worker.engine.game.superpixels import Grid, LabelMap, Slic, make_players
+from worker.engine.masking.maskers import make_masker
 from worker.engine.methods.protocol import Game
-from worker.engine.request import Request, ScoreScale, Top, select_outputs
+from worker.engine.request import Prior, Request, ScoreScale, Top, select_outputs
 
 WHOLE_TREE = 10**9
 BUDGETS = (2, 4, 8, 16)  # evaluations a player
@@ -47,10 +50,14 @@ REQUESTS = {
 
 @dataclass(eq=False)
 class TreeGame:
-    """A game of players with a tree; the scores of members (B, M), (B, K), are kept."""
+    """A game of players with a tree; the scores of members (B, M), (B, K), are kept.
+
+    expected: see worker.engine.methods.protocol.Game.
+    """
 
     players: Players
     score: Callable[[Mask], Scores]
+    expected: Scores | None = None
     known: dict[bytes, Scores] = field(default_factory=dict)
 
     def __call__(self, members: Mask) -> Scores:
@@ -63,7 +70,7 @@ class TreeGame:
 
     def explain(self, request: Request) -> Attribution:
         ends = self(np.array([[False], [True]]).repeat(len(self.players), axis=1))
-        return drive(Game(self.players, *ends), request, self)
+        return drive(Game(self.players, ends[0], ends[1], self.expected), request, self)
 
 
 def main() -> None:
@@ -99,6 +106,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--segments", type=int, default=40)
     parser.add_argument("--masker", default="blur(64,64)")
     parser.add_argument("--methods", nargs="+", choices=REQUESTS, default=list(REQUESTS))
+    parser.add_argument(
+        "--prior", choices=get_args(Prior), default="uniform", help="of photos; others have none"
+    )
     parser.add_argument("--score-scale", choices=get_args(ScoreScale), default="auto")
     return parser.parse_args()
 
@@ -132,9 +142,13 @@ def _photo(path: Path, model: LazyModel, options: argparse.Namespace) -> TreeGam
     photo = np.asarray(Image.open(path).convert("RGB"))
     picture, _ = fit_picture(photo, shape, fit=model.loaded.card.fit)
     players = make_players(Slic(options.segments), picture)
-    score = model.scorer(picture, players.labels, read_masker(options.masker))
+    masker, expected = read_masker(options.masker), None
+    if options.prior == "picture":
+        hidden = make_masker(masker, picture)(empty_coalition(picture.shape))[0]
+        expected = expect_importance(players, picture, hidden)
+    score = model.scorer(picture, players.labels, masker)
     outputs = select_outputs(Top(2), score(np.ones((1, len(players)), dtype=np.bool_))[0])
-    return TreeGame(players, lambda members: score(members)[:, outputs])
+    return TreeGame(players, lambda members: score(members)[:, outputs], expected)
 
 
 def _measure(
