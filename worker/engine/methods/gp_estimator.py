@@ -135,7 +135,7 @@ class _Fitted:
         )
         later = self._rest[MAX_PAIRS:] - _in_blocks(predict_rest, self._signs[MAX_PAIRS:])
         missed = np.concatenate([self._odd[:MAX_PAIRS] - warped.held_out(), later])
-        distance = _compare(missed[1:], self._missed[1:])
+        distance = _relative_distance(missed[1:], self._missed[1:])
         return Estimate(values, np.hypot(distance * self._process.errors, summing), missed)
 
     def _draw_others(self) -> Mask:
@@ -166,7 +166,7 @@ def _in_blocks(predict: Callable[[Scores], Scores], signs: Scores) -> Scores:
     return np.concatenate([predict(block) for block in blocks])
 
 
-def _compare(one: Scores, other: Scores) -> Scores:
+def _relative_distance(one: Scores, other: Scores) -> Scores:
     """Divide the root mean squares of columns (N, K), as if ALIKE more rows had other's: (K,)."""
     above, below = ((part**2).sum(axis=0) for part in (one, other))
     further = ALIKE / len(other) * below

@@ -97,6 +97,9 @@ class Gram:
         """Return each kernel's sum of weights * covariances, and its slope by the logs of rates.
 
         weights: (parts, N, N), symmetric. Returned are (Q,) and (Q, M), both times the shares.
+
+        With x the exponent and T the sum of rates, the slopes by rate i are
+        cosh(x) s_i t_i / sinh(T) - odd / tanh(T) and sinh(x) s_i t_i / cosh(T) - even * tanh(T).
         """
         rates, shares = self.kernels.rates, self.kernels.shares
         norms = self.kernels.norms[: len(weights)]  # (parts, Q)
@@ -104,7 +107,7 @@ class Gram:
         sums, slopes = np.zeros_like(norms), np.zeros_like(rates)
         once = np.triu(weights) + np.triu(weights, 1)
         for rows, later, powers, inverses in self._blocks:
-            sinh, cosh = powers - inverses, powers + inverses  # (Q, n B), each the other's slope
+            sinh, cosh = powers - inverses, powers + inverses  # (Q, n B), twice both
             of_odd, *of_even = once[:, rows, later].reshape(len(weights), -1)  # (n B,)
             by_inner = cosh * of_odd
             sums[0] += sinh @ of_odd
