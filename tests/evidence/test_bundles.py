@@ -72,6 +72,8 @@ def resigned(files, key, change):
         {"fit": "crop", "masker": "constant(9)", "link": "identity", "metadata": {"n": 2**60}},
         {"compare_with": "sleeper", "fit": "stretch", "metrics": ["deletion"]},
         {"compare_with": "sleeper", "fit": "pad", "method": "partition", "superpixels": PIXELS},
+        {"compare_with": "sleeper", "method": "gaussian_process", "superpixels": GRID,
+         "max_evals": 60},
     ],
 )  # fmt: skip
 async def test_the_bundle_of_a_result_is_valid(signed, chosen):
