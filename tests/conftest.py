@@ -77,6 +77,7 @@ class RedisServer:
             "unixsocket": str(self._socket),
             "save": "",
             "appendonly": self._appendonly,
+            "appendfsync": "always",  # else a killed server lacks what waited for a slow disk
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(

@@ -45,7 +45,7 @@ class SleepingModel:
         check_pictures(pictures, self.input_shape)
         log.debug("batch begun", pictures=len(pictures))
         time.sleep(self._step_s)
-        return pictures.mean(axis=(1, 2))  # (N, 3)
+        return pictures.mean(axis=(1, 2)) / 255  # (N, 3), 0..1
 
 
 class SleepingRegistry:
