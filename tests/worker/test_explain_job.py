@@ -193,7 +193,7 @@ def test_padding_has_the_maskers_fill_and_no_credit(method: Method) -> None:
         assert (arrays["data"][inside] == 90).all()
         assert not arrays["values"][~inside].any()
         assert arrays["values"].shape == (16, 24, 3, 2)
-        share = inside.mean()  # the model's scores are the means of colours
+        share = inside.mean() / 255  # the model's scores are the means of colours, in 0..1
         np.testing.assert_allclose(
             arrays["values"].sum(axis=(0, 1, 2)), [83 * share, 81 * share], rtol=1e-5
         )
