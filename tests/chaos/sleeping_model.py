@@ -1,4 +1,4 @@
-"""The real worker with models that sleep, and score a picture by the mean of each colour, in 0..1."""
+"""The real worker with models that sleep, and score a picture by its mean colour, in 0..1."""
 
 import os
 import time
