@@ -3,7 +3,7 @@
 Carl Rasmussen and Christopher Williams, "Gaussian Processes for Machine Learning", 2006,
 https://gaussianprocess.org/gpml/; numbers in brackets refer to its equations. The covariance is
 
-    product kernels (gp_covariance.py)  +  additive  +  rough,
+    product kernels (product_kernels.py)  +  additive  +  rough,
 
 where the last, independent for every pair, is a part of the game, not noise of the scores: so
 values are exact where all pairs are known. prior_family.py learns the parameters from the scores.
