@@ -1,6 +1,7 @@
 """`shapshot audit` against a running API: the entries, and which of them are signed."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -33,8 +34,8 @@ def run(live: Live, *words: str) -> str:
 
 
 def rows_of(text: str) -> list[str]:
-    """The lines of the table, each of which begins with a time."""
-    return [line for line in text.splitlines() if line.strip().startswith("20")]
+    """The lines of the table, each of which begins with a day; a narrow one has the hour below."""
+    return [line for line in text.splitlines() if re.match(r"\s*\d{4}-\d\d-\d\d", line)]
 
 
 def listed(live: Live) -> tuple[str | None, list[dict[str, Any]], list[str], str]:
