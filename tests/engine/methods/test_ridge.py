@@ -56,3 +56,23 @@ def test_values_errors_and_residuals_agree_with_the_posterior(players, coalition
         assert found.values[:, k] == pytest.approx(values, rel=2e-3, abs=1e-3)
         assert found.held_out[:, k] == pytest.approx(held_out, rel=2e-3, abs=1e-3)
         assert found.errors[:, k] == pytest.approx(errors, rel=2e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(("players", "coalitions"), [(6, 3), (9, 5), (9, 9), (2, 1), (6, 20)])
+@pytest.mark.parametrize("additive", [True, False])
+def test_another_last_digit_of_the_scores_changes_hardly_a_digit_of_the_fit(
+    players, coalitions, additive
+):
+    """Where a fit can follow every score, or the game is additive, what is left is rounding."""
+    draw = np.random.default_rng(players)
+    members = draw.random((coalitions, players)) < 0.5
+    members[:, 0], members[:, 1] = True, False
+    weights, worth = draw.random(coalitions) + 0.5, draw.normal(size=(players, 1))
+    base, full = np.zeros(1), worth.sum(axis=0)
+    scores = members @ worth + (not additive) * draw.normal(size=(coalitions, 1))
+    found = fit_ridge(members, weights, scores, base, full)
+    for _ in range(20):
+        nearly = scores * (1 + 2e-16 * draw.normal(size=scores.shape))
+        again = fit_ridge(members, weights, nearly, base, full)
+        assert again.values == pytest.approx(found.values, rel=1e-9, abs=1e-9)
+        assert again.errors == pytest.approx(found.errors, rel=1e-6, abs=1e-6)

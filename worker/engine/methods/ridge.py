@@ -25,6 +25,7 @@ from worker.engine.arrays import Credit, Mask, Scores
 ODDS = 3.0  # additive to non-additive variance of a score
 GRID = np.logspace(-8, 18, 131)  # of odds, over ODDS
 NEGLIGIBLE = 1e-6  # of a posterior probability
+ROUNDING = 1e-12  # of the square of the scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +58,7 @@ def fit_ridge(
     kept = stretch > max(B, M) * np.finfo(np.float64).eps * stretch.max(initial=0)
     left, stretch, right = left[:, kept], stretch[kept], right[kept]  # (B, R), (R,), (R, M)
     along = left.T @ targets  # (R, K)
-    across = np.maximum((targets**2).sum(axis=0) - (along**2).sum(axis=0), 0)  # (K,)
+    across = _square_across(targets, along)  # (K,)
 
     # A centred row has a squared length of about M / 4, so odds of 1 are a variance of 4 / M each.
     ratios = ODDS * GRID * 4 / M  # (G,), of a player's variance to a score's
@@ -101,6 +102,17 @@ def fit_roughly(members: Mask, weights: Scores, odd: Scores, total: Scores) -> C
     gram = weighted.T @ rows + M / (4 * ODDS) * np.eye(M)
     values: Credit = total / M + np.linalg.solve(gram, weighted.T @ targets)
     return values
+
+
+def _square_across(targets: Scores, along: Scores) -> Scores:
+    """Return the square of what no additive game follows: (K,), 0 where it is rounding.
+
+    Else the last digits would decide how likely the largest odds are.
+    """
+    square = (targets**2).sum(axis=0)
+    across = square - (along**2).sum(axis=0)
+    followed: Scores = np.where(across > ROUNDING * square, across, 0)
+    return followed
 
 
 def _posterior(shrinkage: Scores, noise: Scores, count: int) -> Scores:
