@@ -1,6 +1,7 @@
 """Values from the scores of pairs of coalitions: by processes, residuals, or exact.
 
-There are up to three estimates, and each output takes the one with the smallest errors:
+There are up to three estimates, and each output takes the one with the smallest errors; where two
+models are compared, both scores of a class and their difference take the same one:
 
 - The Gaussian process of the odd part of the scores (gp_posterior.py).
 - Where the scores are probabilities, a process on a stretched scale (warped_process.py). Its values

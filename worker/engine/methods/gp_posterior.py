@@ -52,9 +52,9 @@ class Prior:
 
         For signs (N, M) and (B, M): (parts, N, B). The mean of the even part has the variance MEAN.
         """
-        return self.with_sums(self.kernels.covariances(signs, others, parts=parts), signs, others)
+        return self.add_sums(self.kernels.covariances(signs, others, parts=parts), signs, others)
 
-    def with_sums(self, products: Scores, signs: Scores, others: Scores) -> Scores:
+    def add_sums(self, products: Scores, signs: Scores, others: Scores) -> Scores:
         """Add the additive part and the mean of the even part to (parts, N, B), in place."""
         products[0] += (signs * self.additive) @ others.T
         products[1:] += MEAN

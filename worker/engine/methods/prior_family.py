@@ -135,7 +135,7 @@ class PriorFamily:
         """
         prior = self.prior(logs)
         products = Gram.of(prior.kernels, signs)
-        smooth = prior.with_sums(products.covariances(len(parts)), signs, signs)
+        smooth = prior.add_sums(products.covariances(len(parts)), signs, signs)
         loss, by_grams = negative_log_likelihood(smooth + prior.rough * np.eye(len(signs)), parts)
 
         by_parts, by_rates = products.weigh(by_grams)  # (Q,), (Q, M)

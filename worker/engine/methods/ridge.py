@@ -58,7 +58,9 @@ def fit_ridge(
     kept = stretch > max(B, M) * np.finfo(np.float64).eps * stretch.max(initial=0)
     left, stretch, right = left[:, kept], stretch[kept], right[kept]  # (B, R), (R,), (R, M)
     along = left.T @ targets  # (R, K)
-    across = _square_across(targets, along)  # (K,)
+    square = (targets**2).sum(axis=0)  # (K,)
+    across = square - (along**2).sum(axis=0)  # of what no additive game follows
+    across = np.where(across > ROUNDING * square, across, 0)  # else last digits decide the odds
 
     # A centred row has a squared length of about M / 4, so odds of 1 are a variance of 4 / M each.
     ratios = ODDS * GRID * 4 / M  # (G,), of a player's variance to a score's
@@ -102,17 +104,6 @@ def fit_roughly(members: Mask, weights: Scores, odd: Scores, total: Scores) -> C
     gram = weighted.T @ rows + M / (4 * ODDS) * np.eye(M)
     values: Credit = total / M + np.linalg.solve(gram, weighted.T @ targets)
     return values
-
-
-def _square_across(targets: Scores, along: Scores) -> Scores:
-    """Return the square of what no additive game follows: (K,), 0 where it is rounding.
-
-    Else the last digits would decide how likely the largest odds are.
-    """
-    square = (targets**2).sum(axis=0)
-    across = square - (along**2).sum(axis=0)
-    followed: Scores = np.where(across > ROUNDING * square, across, 0)
-    return followed
 
 
 def _posterior(shrinkage: Scores, noise: Scores, count: int) -> Scores:

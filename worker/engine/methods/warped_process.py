@@ -96,8 +96,8 @@ class _Part:
 
 def _mean_probability(quantiles: Scores, deviation: Scores) -> Scores:
     """Return the mean probability of normal quantiles, by the Gauss-Hermite rule of two points."""
-    probabilities: Scores = (shrink(quantiles + deviation) + shrink(quantiles - deviation)) / 2
-    return probabilities
+    mean: Scores = (shrink(quantiles + deviation) + shrink(quantiles - deviation)) / 2
+    return mean
 
 
 def probabilities(scores: Scores, *, compared: bool) -> Scores:
